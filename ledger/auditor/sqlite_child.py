@@ -1,0 +1,180 @@
+"""Gate 2 on SQLite: one query in a process of its own. Runs as a script, on the standard library.
+
+Reads one JSON object from standard input and writes JSON lines: `{"columns": […]}`, one array for
+each row, and at last `{"truncated": …}`; or `{"error": kind, "message": …}` instead of what is
+missing. A process of its own because a single long C function, such as one `instr` over megabytes,
+ends for no time limit but the killing of its process; and so that memory has a limit too.
+
+The authorizer learns first and judges then. Before the query, every public view is compiled once;
+each (table, column, inner name) that SQLite reports meanwhile is what the views themselves read.
+The query may read the views' own columns and exactly those triples. So even a query that gate 1
+should have refused, with a CTE named like a view, reaches no column that the views do not read.
+
+SQLite reports `count(*)` and merged views as a read of no column at all, without saying for whom.
+That must be let through, for tables behind views alone: row counts of those are no secret here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any, TypeAlias
+
+_MEBI = 1 << 20
+_ACTION = {
+    "READ": sqlite3.SQLITE_READ,
+    "SELECT": sqlite3.SQLITE_SELECT,
+    "FUNCTION": sqlite3.SQLITE_FUNCTION,
+    "RECURSIVE": sqlite3.SQLITE_RECURSIVE,
+}
+_LIMITS = (
+    (sqlite3.SQLITE_LIMIT_LENGTH, 16 * _MEBI),
+    (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 256 * 1024),
+    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 1000),
+    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 100),
+    (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
+    (sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 0),
+    (sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 0),
+    (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
+)
+_HEAP_BYTES = 512 * _MEBI
+_TEMPORARY_FILE_BYTES = 1024 * _MEBI
+_TICK = 1000  # virtual machine steps between two looks at the clock
+_BUSY_SECONDS = 5.0
+
+_Authorizer: TypeAlias = Callable[[int, str | None, str | None, str | None, str | None], int]
+
+
+def answer(request: dict[str, Any]) -> Iterator[object]:
+    """The lines of the answer to one request; an error is the last line and is never raised."""
+    deadline = time.monotonic() + request["seconds"]
+    try:
+        with closing(_connect(request["path"])) as connection:
+            connection.set_authorizer(_judge(connection, request))
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _TICK)
+            yield from _rows(connection.execute(request["sql"]), request["limit"])
+    except MemoryError:
+        yield {"error": "memory", "message": "out of memory"}
+    except sqlite3.Error as error:
+        kind = "time" if time.monotonic() > deadline else type(error).__name__
+        yield {"error": kind, "message": str(error)}
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    """A connection that cannot write, attach or load anything."""
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(
+        f"file:{escaped}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+    )
+    for limit, value in _LIMITS:
+        connection.setlimit(limit, value)
+    for pragma in ("query_only = on", "trusted_schema = off", f"hard_heap_limit = {_HEAP_BYTES}"):
+        connection.execute(f"pragma {pragma}").close()
+    connection.text_factory = lambda value: value.decode("utf-8", "backslashreplace")
+    return connection
+
+
+def _judge(connection: sqlite3.Connection, request: dict[str, Any]) -> _Authorizer:
+    """The authorizer of the query: only what the public views read, only allowed functions."""
+    views = set(request["views"])
+    table_functions = set(request["table_functions"])
+    reads, calls = _learn(connection, request)
+    tables = {table for table, _, _ in reads} | views | table_functions
+    functions = set(request["functions"]) | calls
+
+    def allowed(action: int, first: str | None, second: str | None, inner: str | None) -> bool:
+        if action == _ACTION["READ"]:
+            if second == "":  # count(*) and merged views: no column, and nobody says for whom
+                return first in tables
+            return first in views or first in table_functions or (first, second, inner) in reads
+        if action == _ACTION["FUNCTION"]:
+            return str(second).lower() in functions
+        return action in (_ACTION["SELECT"], _ACTION["RECURSIVE"])
+
+    def judge(
+        action: int, first: str | None, second: str | None, _database: str | None, inner: str | None
+    ) -> int:
+        return sqlite3.SQLITE_OK if allowed(action, first, second, inner) else sqlite3.SQLITE_DENY
+
+    return judge
+
+
+def _learn(
+    connection: sqlite3.Connection, request: dict[str, Any]
+) -> tuple[set[tuple[str | None, str | None, str | None]], set[str]]:
+    """What compiling the public views reads and calls. A view that does not compile reads nothing.
+
+    A table function is set up by its first use, which SQLite reports as a change of its schema
+    table; using each once here keeps that away from the judge. The names come from our own code.
+    """
+    reads: set[tuple[str | None, str | None, str | None]] = set()
+    calls: set[str] = set()
+
+    def note(
+        action: int, first: str | None, second: str | None, _database: str | None, inner: str | None
+    ) -> int:
+        if action == _ACTION["READ"] and inner is not None:
+            reads.add((first, second, inner))
+        if action == _ACTION["FUNCTION"] and inner is not None:
+            calls.add(str(second).lower())
+        return sqlite3.SQLITE_OK
+
+    for function in request["table_functions"]:
+        connection.execute(f"explain select * from {function}('[]')").close()  # noqa: S608
+    connection.set_authorizer(note)
+    for view in request["views"]:
+        try:
+            connection.execute(f"explain select * from `{view}`").close()  # noqa: S608
+        except sqlite3.OperationalError:
+            continue
+    return reads, calls
+
+
+def _rows(cursor: sqlite3.Cursor, limit: int | None) -> Iterator[object]:
+    if cursor.description is None:
+        yield {"error": "ProgrammingError", "message": "this is no query"}
+        return
+    yield {"columns": [column[0] for column in cursor.description]}
+    for number, row in enumerate(cursor):
+        if number == limit:
+            yield {"truncated": True}
+            return
+        yield [_plain(value) for value in row]
+    yield {"truncated": False}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _bound_files() -> None:
+    """Large sorts go to temporary files; those have a limit too where the system knows one."""
+    try:
+        import resource  # noqa: PLC0415  # not on Windows
+    except ImportError:
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft = _TEMPORARY_FILE_BYTES if hard < 0 else min(_TEMPORARY_FILE_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def main() -> None:
+    """Answers the one request on standard input."""
+    _bound_files()
+    for line in answer(json.load(sys.stdin)):
+        sys.stdout.write(json.dumps(line, separators=(",", ":")))
+        sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()

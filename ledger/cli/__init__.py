@@ -1,0 +1,67 @@
+"""The command line: arguments, one call, text. Every heavy import waits for the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from ledger import __version__
+from ledger.cli import commands, questions
+from ledger.errors import LedgerError
+
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=_SETTINGS)
+@click.version_option(__version__, prog_name="ledger")
+def cli() -> None:
+    """Who changed what, when, and which pull request approved it: the audit ledger for GitOps.
+
+    Start with `ledger demo`, or with `ledger init` in an empty folder.
+    """
+
+
+for command in (
+    commands.init,
+    commands.source,
+    commands.ingest,
+    questions.when,
+    questions.history,
+    questions.blame,
+    questions.show,
+    questions.diff,
+    questions.log,
+    commands.sql,
+    commands.verify,
+    commands.rebuild,
+    commands.demo,
+):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Runs the command line; every error of ours is one clear message and a stable exit status."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        click.echo("Stopped. What was done is kept; run it again to go on.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What was done is kept; run it again to go on.", err=True)
+        sys.exit(130)
+    except LedgerError as error:
+        click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away; Python must not complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

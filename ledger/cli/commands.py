@@ -1,0 +1,223 @@
+"""Setting up, reading sources, SQL, verification, the demo."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ledger.config import Settings
+
+
+@click.command()
+@click.option("--database", default="", help="A database URL; an SQLite file in this folder if left out.")
+def init(database: str) -> None:
+    """Make a ledger: ledger.toml, the redaction key, and the database. Upgrades one that is there."""
+    from ledger import config  # noqa: PLC0415
+
+    path = config.config_path()
+    if path.exists():
+        settings = config.load()
+        if database and database != settings.database:
+            from ledger.errors import UsageError  # noqa: PLC0415
+
+            raise UsageError(f"{path} names another database already", hint="Change it there.")
+    else:
+        config.write_new(path, database or "sqlite:///ledger.db")
+        settings = config.load()
+    fresh = set_up(settings)
+    click.echo(f"{'Made' if fresh else 'Upgraded'} the ledger of {path}.")
+    if fresh:
+        click.echo("Keep ledger.key safe and out of Git: without it, secrets no longer compare.")
+        click.echo("Next: ledger source add git NAME --url URL --branch BRANCH, then ledger ingest.")
+
+
+def set_up(settings: Settings) -> bool:
+    """Makes or upgrades the database and the key; gives whether the ledger is new."""
+    from ledger import config, registry  # noqa: PLC0415
+    from ledger.store import schema  # noqa: PLC0415
+
+    fresh = schema.initialise(settings.database_url, registry.projections())
+    if fresh:
+        config.write_key(settings.path(settings.redaction.key_file))
+    return fresh
+
+
+@click.group()
+def source() -> None:
+    """The repositories that are read."""
+
+
+@source.group("add")
+def source_add() -> None:
+    """Add a source to ledger.toml."""
+
+
+@source_add.command("git")
+@click.argument("name")
+@click.option("--url", required=True, help="A path, a bundle file, or an https or ssh URL.")
+@click.option("--branch", "branches", multiple=True, help="A branch to track; HEAD's if left out. Repeatable.")
+@click.option("--no-pull-requests", is_flag=True, help="Leave pull request heads alone.")
+@click.option("--allowed-signers", default="", help="An ssh allowed-signers file to check signatures with.")
+def source_add_git(
+    name: str, url: str, branches: tuple[str, ...], no_pull_requests: bool, allowed_signers: str
+) -> None:
+    """Track the Git repository at URL under NAME."""
+    from ledger import config, gitio  # noqa: PLC0415
+    from ledger.errors import UsageError  # noqa: PLC0415
+
+    settings = config.load()
+    config.check_name(name)
+    gitio.check_url(url)
+    if any(one.name == name for one in settings.source):
+        raise UsageError(f"there is a source {name!r} already", hint="Change it in ledger.toml.")
+    added = config.SourceSettings(
+        kind="git",
+        name=name,
+        url=url,
+        branches=list(branches),
+        pull_requests=not no_pull_requests,
+        allowed_signers=allowed_signers,
+    )
+    config.append_source(config.config_path(), added)
+    click.echo(f"Added {name}. Next: ledger ingest {name}")
+
+
+@source.command("list")
+def source_list() -> None:
+    """The sources of ledger.toml and how far each is read."""
+    from ledger import config  # noqa: PLC0415
+    from ledger.store import Store  # noqa: PLC0415
+
+    settings = config.load()
+    with Store.open(settings.database_url, read_only=True) as store:
+        for one in settings.source:
+            reading = store.reading(one.name)
+            state = reading.failure or (f"read at {reading.succeeded_at}" if reading.succeeded_at else "never read")
+            click.echo(f"{one.name}  {one.kind}  {one.url}  {', '.join(one.branches) or 'HEAD'}  {state}")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("--survey", is_flag=True, help="Count everything that is reachable now, not once a day.")
+@click.option("--processes", default=2, help="1 to work in this process alone.", show_default=True)
+@click.option("--log-only", is_flag=True, help="Record events; leave the projections for later.")
+def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool) -> None:
+    """Read what is new in the sources (all of them if none is named) into the ledger."""
+    from ledger import config  # noqa: PLC0415
+    from ledger import ingest as shell  # noqa: PLC0415
+    from ledger.cli.progress import shown_progress  # noqa: PLC0415
+    from ledger.errors import UsageError  # noqa: PLC0415
+
+    settings = config.load()
+    if not settings.source:
+        raise UsageError("no source to read", hint="Run `ledger source add git NAME --url URL`.")
+    with shown_progress() as progress:
+        outcomes = shell.ingest(
+            settings, names, progress=progress, processes=processes, project=not log_only, survey=survey
+        )
+    for one in outcomes:
+        if one.failure:
+            click.echo(click.style(f"{one.source}: {one.failure}", fg="red"), err=True)
+            if one.hint:
+                click.echo(one.hint, err=True)
+        else:
+            click.echo(f"{one.source}: {one.appended:,} new events" if one.appended else f"{one.source}: nothing new")
+        for line in one.stopped:
+            click.echo(click.style(f"projection {line}", fg="red"), err=True)
+    if any(one.failure or one.stopped for one in outcomes):
+        sys.exit(5)
+
+
+@click.command()
+@click.argument("query", required=False)
+@click.option("--output", "-o", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print.")
+@click.option("--limit", default=1000, help="At most this many rows; 0 for all.", show_default=True)
+@click.option("--seconds", default=30.0, help="At most this long.", show_default=True)
+@click.option("--views", "dictionary", is_flag=True, help="Print the data dictionary instead.")
+def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: bool) -> None:
+    """Ask the public views with a QUERY of your own (- reads it from standard input). Read-only."""
+    from ledger import auditor, config  # noqa: PLC0415
+    from ledger import ingest as shell  # noqa: PLC0415
+    from ledger.errors import UsageError  # noqa: PLC0415
+    from ledger.store import schema  # noqa: PLC0415
+
+    if dictionary:
+        from ledger import reports  # noqa: PLC0415
+
+        click.echo(reports.data_dictionary(), nl=False)
+        return
+    if not query:
+        raise UsageError("no query", hint="`ledger sql --views` prints what can be asked.")
+    text = sys.stdin.read() if query == "-" else query
+    settings = config.load()
+    contract = auditor.Contract(views={view.name: tuple(view.columns) for view in schema.views()})
+    answer = auditor.query(settings.database_url, text, contract, limit=limit or None, seconds=seconds)
+    shell.record_query(settings, answer.sql, len(answer.rows), answer.truncated)
+    if output == "csv":
+        auditor.write_csv(answer, sys.stdout)
+    elif output == "json":
+        auditor.write_json(answer, sys.stdout)
+    else:
+        click.echo(auditor.render_table(answer, shutil.get_terminal_size((160, 24)).columns), nl=False)
+    if answer.truncated:
+        click.echo(f"only the first {limit:,} rows; --limit 0 gives all", err=True)
+
+
+@click.command()
+@click.option("--source", "sources", multiple=True, help="Also count this source's commits again. Repeatable.")
+@click.option("--all-sources", is_flag=True, help="Also count every source's commits again.")
+@click.option("--log-only", is_flag=True, help="Leave the contents alone.")
+def verify(sources: tuple[str, ...], all_sources: bool, log_only: bool) -> None:
+    """Re-hash everything that was recorded; names the first bad position and exits with 1."""
+    from ledger import config  # noqa: PLC0415
+    from ledger.store import Store  # noqa: PLC0415
+    from ledger.verify import Verifier, verify_source  # noqa: PLC0415
+
+    settings = config.load()
+    names = [one.name for one in settings.source] if all_sources else sources
+    with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        verifier = Verifier(store)
+        findings = [*verifier.log(), *(() if log_only else verifier.kept())]
+        for name in names:
+            findings += verify_source(settings, store, name)
+        checked = verifier.checked()
+    for one in findings:
+        click.echo(click.style(str(one), fg="red"), err=True)
+    size = f"{checked.content_bytes / 1e6:,.1f} MB"
+    click.echo(f"events      {checked.events:,} re-hashed, {checked.tree_heads:,} tree heads followed")
+    click.echo(f"contents    {checked.contents:,} re-hashed, {size}" if not log_only else "contents    not looked at")
+    for name in names:
+        click.echo(f"source      {name} counted again")
+    click.echo(f"tree head   {checked.head.size} {checked.head.root.hex()}")
+    click.echo("anchoring   NOT EXTERNALLY ANCHORED: keep this tree head where this database's owner cannot reach")
+    if findings:
+        click.echo(click.style(f"{len(findings)} findings: the ledger is not as recorded", fg="red", bold=True))
+        sys.exit(1)
+    click.echo(click.style("everything is as recorded", fg="green", bold=True))
+
+
+@click.command()
+def rebuild() -> None:
+    """Make every projection again from the log, beside the tables in use, and swap them in."""
+    from ledger import config  # noqa: PLC0415
+    from ledger import ingest as shell  # noqa: PLC0415
+    from ledger.cli.progress import shown_steps  # noqa: PLC0415
+
+    settings = config.load()
+    with shown_steps("rebuilding") as progress:
+        reached = shell.rebuild(settings, progress=progress)
+    click.echo(f"Rebuilt the projections up to position {reached:,}.")
+
+
+@click.command()
+@click.option("--directory", default="", help="Where to leave the demo's ledger; a new folder if left out.")
+def demo(directory: str) -> None:
+    """A small company's story, ingested and asked, in about a minute and without any server."""
+    from ledger.demo import run  # noqa: PLC0415
+
+    run(Path(directory) if directory else None)

@@ -1,0 +1,253 @@
+"""The questions: when, history, blame, show, diff, log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from ledger.queries import Asker, ResourceName, Scope
+
+Command = Callable[..., Any]
+Answer = TypeVar("Answer")
+
+
+def _options(*names: str) -> Callable[[Command], Command]:
+    known = {
+        "namespace": click.option("-n", "--namespace", help="The namespace written in the document."),
+        "repository": click.option("--repository", default="", help="Only this source."),
+        "branch": click.option("--branch", default="", help="Only this tracked branch."),
+        "path": click.option("--path", default="", help="Only files whose path holds this text."),
+        "field": click.option("--field", default="", help="Only this field, such as roleRef.name."),
+        "at": click.option("--at", default="", help="As of a time (2024-06-01, 2h) or a commit."),
+        "output": click.option(
+            "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print."
+        ),
+    }
+
+    def decorate(function: Command) -> Command:
+        for name in reversed(names):
+            function = known[name](function)
+        return function
+
+    return decorate
+
+
+@contextmanager
+def _asking() -> Iterator[Asker]:
+    from ledger import config, registry  # noqa: PLC0415
+    from ledger.documents import Documents  # noqa: PLC0415
+    from ledger.queries import Asker  # noqa: PLC0415
+    from ledger.store import Store  # noqa: PLC0415
+
+    settings = config.load()
+    with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        yield Asker(store, Documents(registry.parsers, store.content))
+
+
+def _scope(options: dict[str, Any]) -> Scope:
+    from ledger.queries import Scope  # noqa: PLC0415
+
+    return Scope(**{name: options[name] for name in ("namespace", "repository", "branch", "path") if name in options})
+
+
+def _time(text: str) -> str:
+    """UTC text of a time, or a commit id as it is."""
+    from ledger.clock import utc_now  # noqa: PLC0415
+    from ledger.instants import parse_instant  # noqa: PLC0415
+
+    if not text or _looks_like_commit(text):
+        return text
+    return parse_instant(text, utc_now())
+
+
+def _looks_like_commit(text: str) -> bool:
+    return len(text) >= 7 and all(char in "0123456789abcdef" for char in text)
+
+
+def _each(resources: Sequence[ResourceName], ask: Callable[[ResourceName], Answer]) -> list[Answer]:
+    """The answer for each document of a file that stood then; the first refusal where none did."""
+    from ledger.errors import NotFoundError  # noqa: PLC0415
+
+    answers: list[Answer] = []
+    refusals: list[NotFoundError] = []
+    for one in resources:
+        try:
+            answers.append(ask(one))
+        except NotFoundError as error:
+            refusals.append(error)
+    if not answers:
+        raise refusals[0]
+    return answers
+
+
+def _print_json(value: Any) -> None:
+    import msgspec  # noqa: PLC0415
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _print(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@_options("field", "namespace", "repository", "branch", "path", "at", "output")
+def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
+    """When did NAME, or one field of it, change last; who did it; which pull request landed it.
+
+    NAME is KIND/NAME as in kubectl, a Terraform address, a path, or a resource's identity.
+    """
+    from ledger.cli import text  # noqa: PLC0415
+
+    with _asking() as asker:
+        resources = asker.resolve(name, _scope(where))
+        until = _time(at)
+        found = next(asker.history(resources, field=field, until=until, limit=1), None)
+        moment = asker.moment(resources[0].repository, resources[0].branch, until)
+        if output == "json":
+            _print_json({"name": name, "field": field or None, "moment": moment, "change": found})
+            return
+        if found is None:
+            raise asker.never_changed(resources, field)
+        _print(text.change_block(found, text.title_of(found, resources)))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--limit", default=0, help="At most this many changes; 0 for all.")
+@_options("field", "namespace", "repository", "branch", "path", "at", "output")
+def history(name: str, field: str, at: str, limit: int, output: str, **where: Any) -> None:
+    """Every change of NAME, or of one field of it, newest first."""
+    from ledger.cli import text  # noqa: PLC0415
+
+    with _asking() as asker:
+        resources = asker.resolve(name, _scope(where))
+        changes = asker.history(resources, field=field, until=_time(at), limit=limit)
+        if output == "json":
+            _print_json({"name": name, "field": field or None, "changes": list(changes)})
+            return
+        first = True
+        for change in changes:
+            if not first:
+                click.echo()
+            first = False
+            _print(text.change_block(change, text.title_of(change, resources)))
+        if first:
+            raise asker.never_changed(resources, field)
+
+
+@click.command()
+@click.argument("name")
+@_options("field", "namespace", "repository", "branch", "path", "at", "output")
+def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
+    """For each field of NAME as it is, the revision that set it."""
+    import msgspec  # noqa: PLC0415
+
+    from ledger.cli import text  # noqa: PLC0415
+    from ledger.fields import matches  # noqa: PLC0415
+
+    with _asking() as asker:
+        resources = asker.resolve(name, _scope(where))
+        answers = _each(resources, lambda one: asker.blame(one, at=_time(at)))
+        if field:
+            answers = [
+                msgspec.structs.replace(one, fields=[row for row in one.fields if matches(row.field, field)])
+                for one in answers
+            ]
+        if output == "json":
+            _print_json({"name": name, "resources": answers})
+            return
+        for answer in answers:
+            _print(text.blame_block(answer))
+
+
+@click.command()
+@click.argument("name")
+@_options("namespace", "repository", "branch", "path", "at", "output")
+def show(name: str, at: str, output: str, **where: Any) -> None:
+    """NAME as it is, or as it was --at a time: its document as kept, secrets redacted."""
+    from ledger.cli import text  # noqa: PLC0415
+
+    with _asking() as asker:
+        resources = asker.resolve(name, _scope(where))
+        answers = _each(resources, lambda one: asker.show(one, at=_time(at)))
+        if output == "json":
+            _print_json({"name": name, "resources": answers})
+            return
+        for answer in answers:
+            _print(text.shown_block(answer))
+
+
+@click.command()
+@click.argument("name")
+@click.argument("revisions", required=False)
+@click.option("--from", "start", default="", help="The earlier time or commit.")
+@click.option("--to", "end", default="", help="The later time or commit; now if left out.")
+@_options("namespace", "repository", "branch", "path", "output")
+def diff(name: str, revisions: str | None, start: str, end: str, output: str, **where: Any) -> None:
+    """What differs in NAME between two times (--from, --to) or two revisions (A..B)."""
+    from ledger.cli import text  # noqa: PLC0415
+    from ledger.errors import UsageError  # noqa: PLC0415
+
+    if revisions:
+        start, dots, end = revisions.partition("..")
+        if not dots or not start or not end:
+            raise UsageError(f"{revisions!r} is no range of revisions", hint="Write A..B with commit ids.")
+    if not start:
+        raise UsageError("diff needs a beginning", hint="Give --from TIME (and --to TIME), or A..B.")
+    with _asking() as asker:
+        resources = asker.resolve(name, _scope(where))
+        answers = [asker.diff(one, start=_time(start), end=_time(end)) for one in resources]
+        if output == "json":
+            _print_json({"name": name, "resources": answers})
+            return
+        shown = [one for one in answers if one.fields] or answers[:1]
+        for answer in shown:
+            _print(text.difference_block(answer))
+
+
+@click.command()
+@click.option("--since", default="", help="Landed at or after this time.")
+@click.option("--until", default="", help="Landed before this time.")
+@click.option("--path", default="", help="Touched this file, or a file below this folder; * is any text.")
+@click.option("--author", default="", help="This author's name or e-mail.")
+@click.option("--direct", is_flag=True, help="Only what no pull request is linked to.")
+@click.option("--superseded", is_flag=True, help="Also what the branch has moved away from.")
+@click.option("--limit", default=0, help="At most this many; 0 for all.")
+@_options("repository", "branch", "output")
+def log(
+    since: str,
+    until: str,
+    path: str,
+    author: str,
+    direct: bool,
+    superseded: bool,
+    limit: int,
+    output: str,
+    **where: Any,
+) -> None:
+    """Mainline revisions, newest first, each with its pull request and how well that is known."""
+    from ledger.cli import text  # noqa: PLC0415
+
+    with _asking() as asker:
+        found = asker.log(
+            _scope({**where, "path": path}),
+            since=_time(since),
+            until=_time(until),
+            author=author,
+            direct=direct,
+            superseded=superseded,
+            limit=limit,
+        )
+        if output == "json":
+            _print_json({"revisions": found})
+            return
+        _print(text.log_lines(found))
+        if not found:
+            click.echo("no revision matches", err=True)

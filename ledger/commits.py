@@ -1,0 +1,168 @@
+"""Git's commit object read as it stands: people, clocks, message, trailers, signature.
+
+Everything in it is a claim of whoever made the commit. Header fields that do not follow Git's
+format are named in `claims` and read as far as they can be; no bytes make this raise.
+Format: `gitformat-commit`, and `git-interpret-trailers` for what a trailer is.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ledger.events import Identity, Signature, Trailer
+
+_PERSON = re.compile(
+    rb"^(?P<name>.*?) ?<(?P<email>[^>]*)>(?: (?P<seconds>-?\d+)(?: (?P<zone>[+-]\d{4}))?)?"
+)
+_TRAILER = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]*)\s*:\s*(.*)$")
+_GIT_TRAILERS = ("Signed-off-by: ", "(cherry picked from commit ")
+_SIGNATURES = {
+    b"-----BEGIN PGP": "pgp",
+    b"-----BEGIN SSH": "ssh",
+    b"-----BEGIN SIG": "x509",
+}
+_SQUASHED = re.compile(r"\(#(\d{1,9})\)\s*$")
+_MERGED = re.compile(r"^Merge pull request #(\d{1,9}) from ")
+_MERGE_REQUEST = re.compile(r"^See merge request \S*!(\d{1,9})\s*$", re.MULTILINE)
+
+
+@dataclass(slots=True)
+class CommitObject:
+    """The parts of a commit object. Times are UTC text, empty where unreadable."""
+
+    tree: str = ""
+    parents: list[str] = field(default_factory=list)
+    author: Identity = Identity()
+    authored_at: str = ""
+    author_zone: str = ""
+    committer: Identity = Identity()
+    committed_at: str = ""
+    committer_zone: str = ""
+    encoding: str = ""
+    signature: Signature | None = None
+    message: str = ""
+    claims: list[str] = field(default_factory=list)
+
+
+def read_commit(raw: bytes) -> CommitObject:
+    """The commit of an object's bytes."""
+    head, _, message = raw.partition(b"\n\n")
+    headers = _headers(head)
+    commit = CommitObject()
+    commit.encoding = next((v.decode("latin-1") for n, v in headers if n == b"encoding"), "")
+    for name, value in headers:
+        if name == b"tree":
+            commit.tree = value.decode("latin-1")
+        elif name == b"parent":
+            commit.parents.append(value.decode("latin-1"))
+        elif name == b"author":
+            commit.author, commit.authored_at, commit.author_zone = _person(value, commit, "author")
+        elif name == b"committer":
+            person = _person(value, commit, "committer")
+            commit.committer, commit.committed_at, commit.committer_zone = person
+        elif name in (b"gpgsig", b"gpgsig-sha256") and commit.signature is None:
+            commit.signature = _signature(value)
+    commit.message = _text(message, commit, "message")
+    return commit
+
+
+def _headers(head: bytes) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    for line in head.split(b"\n"):
+        if line[:1] == b" " and headers:
+            name, value = headers[-1]
+            headers[-1] = (name, value + b"\n" + line[1:])
+        else:
+            name, _, value = line.partition(b" ")
+            headers.append((name, value))
+    return headers
+
+
+def _person(value: bytes, commit: CommitObject, which: str) -> tuple[Identity, str, str]:
+    match = _PERSON.match(value)
+    if match is None:
+        commit.claims.append(which)
+        return Identity(name=_text(value, commit, which)), "", ""
+    identity = Identity(
+        name=_text(match["name"], commit, which), email=_text(match["email"], commit, which)
+    )
+    at = instant(int(match["seconds"])) if match["seconds"] else ""
+    if not at:
+        commit.claims.append(f"{which} time")
+    return identity, at, (match["zone"] or b"").decode("ascii")
+
+
+def instant(seconds: int) -> str:
+    """UTC text of seconds since 1970; empty outside the years 1 to 9999."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    except (ValueError, OverflowError, OSError):
+        return ""
+
+
+def _text(value: bytes, commit: CommitObject, which: str) -> str:
+    """UTF-8, else the encoding that the commit declares, else Latin-1, which is said."""
+    try:
+        if commit.encoding and codecs.lookup(commit.encoding).name != "utf-8":
+            return value.decode(commit.encoding)
+        return value.decode("utf-8")
+    except (UnicodeDecodeError, LookupError, ValueError):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            claim = f"{which} encoding"
+            if claim not in commit.claims:
+                commit.claims.append(claim)
+            return value.decode("latin-1")
+
+
+def _signature(value: bytes) -> Signature:
+    kind = next((name for mark, name in _SIGNATURES.items() if value.startswith(mark)), "unknown")
+    return Signature(kind=kind, text=value.decode("utf-8", "replace"))
+
+
+def trailers(message: str) -> list[Trailer]:
+    """The trailers of a message: its last paragraph, if that consists of them.
+
+    As Git decides: all lines are trailers, or one is made by Git and a quarter of them are.
+    """
+    paragraphs = message.rstrip().split("\n\n")
+    if len(paragraphs) < 2:
+        return []
+    lines = paragraphs[-1].splitlines()
+    found: list[tuple[str, str]] = []
+    others = 0
+    for line in lines:
+        match = _TRAILER.match(line)
+        if match:
+            found.append((match[1], match[2].strip()))
+        elif line[:1] in (" ", "\t") and found:
+            key, value = found[-1]
+            found[-1] = (key, f"{value} {line.strip()}")
+        elif not line.startswith(_GIT_TRAILERS):
+            others += 1
+    by_git = any(line.startswith(_GIT_TRAILERS) for line in lines)
+    if others and not (by_git and len(found) * 3 >= others):
+        return []
+    return [Trailer(key=key, value=value) for key, value in found]
+
+
+def subject(message: str) -> str:
+    """The first paragraph of a message on one line, as Git shows it."""
+    first = message.lstrip("\n").split("\n\n", 1)[0]
+    return " ".join(first.split("\n")).strip()
+
+
+def named_pull_request(message: str) -> tuple[int, str] | None:
+    """(number, how) when a message says which pull request it lands. Text, so only a claim."""
+    line = subject(message)
+    if match := _MERGED.match(line):
+        return int(match[1]), f"subject says “Merge pull request #{match[1]}”"
+    if match := _MERGE_REQUEST.search(message):
+        return int(match[1]), f"message says “See merge request !{match[1]}”"
+    if match := _SQUASHED.search(line):
+        return int(match[1]), f"subject says “(#{match[1]})”"
+    return None

@@ -1,0 +1,187 @@
+"""`ledger.toml`: where the database is, which sources are read, how secrets are found.
+
+Relative paths are relative to the file. Secrets never stand in it: the redaction key is a file of
+its own, which the environment may name (`LEDGER_REDACTION_KEY_FILE`); `LEDGER_DATABASE` overrides
+the database.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from ledger.errors import UsageError
+
+FILE = "ledger.toml"
+KEY_FILE = "ledger.key"
+STATE = ".ledger"
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[source]]`."""
+
+    kind: str
+    name: str
+    url: str
+    branches: list[str] = []
+    pull_requests: bool = True
+    allowed_signers: str = ""
+
+
+class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[environment]]`: the paths that belong to it, as shell patterns; `tier` is its class."""
+
+    name: str
+    tier: str = ""
+    repository: str = ""
+    paths: list[str] = []
+
+
+class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[redaction]`: the key's file, and more patterns of secrets (group `secret`, or all of it)."""
+
+    key_file: str = KEY_FILE
+    patterns: list[str] = []
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file, with the folder that it stands in."""
+
+    database: str
+    redaction: RedactionSettings = RedactionSettings()
+    source: list[SourceSettings] = []
+    environment: list[EnvironmentSettings] = []
+    folder: Path = Path()
+
+    @property
+    def database_url(self) -> str:
+        """The database's URL; the path of an SQLite file made absolute."""
+        url = os.environ.get("LEDGER_DATABASE") or self.database
+        if url.startswith("sqlite:///"):
+            return f"sqlite:///{self.path(url.removeprefix('sqlite:///'))}"
+        return url
+
+    def path(self, text: str) -> Path:
+        """A path of the file, absolute."""
+        return (self.folder / Path(text).expanduser()).absolute()
+
+    def url(self, source: SourceSettings) -> str:
+        """The URL of a source; a local path made absolute."""
+        if "://" in source.url or re.match(r"^[^/]+@[^/]+:", source.url):
+            return source.url
+        return str(self.path(source.url))
+
+    def mirror(self, source: SourceSettings) -> Path:
+        """Where our private copy of a repository stands."""
+        return self.folder / STATE / "mirrors" / f"{source.name}.git"
+
+    def find_source(self, name: str) -> SourceSettings:
+        """The source with a name; UsageError with those there are."""
+        for one in self.source:
+            if one.name == name:
+                return one
+        names = ", ".join(one.name for one in self.source) or "none"
+        raise UsageError(f"there is no source {name!r}", hint=f"Sources in {FILE}: {names}.")
+
+
+def config_path() -> Path:
+    """The file in use: `LEDGER_CONFIG`, else `ledger.toml` in the current folder."""
+    return Path(os.environ.get("LEDGER_CONFIG") or FILE).absolute()
+
+
+def load() -> Settings:
+    """Reads the configuration. Raises UsageError that names the file and the field at fault."""
+    path = config_path()
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no {path}",
+            hint="Run `ledger init` here, or name another file in LEDGER_CONFIG.",
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+    try:
+        settings = msgspec.convert(raw, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"{path}: {error}", hint="Correct that field.") from error
+    _check(path, settings)
+    return msgspec.structs.replace(settings, folder=path.parent)
+
+
+def _check(path: Path, settings: Settings) -> None:
+    names = [one.name for one in settings.source]
+    for name in names:
+        check_name(name)
+        if names.count(name) > 1:
+            raise UsageError(f"{path}: two sources are called {name!r}")
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError unless the name can stand for a source everywhere."""
+    if not _NAME.match(name):
+        raise UsageError(
+            f"{name!r} cannot be the name of a source",
+            hint="Use lower-case letters, digits, dots, dashes and underscores.",
+        )
+
+
+def write_new(path: Path, database: str) -> None:
+    """Writes a first configuration. Raises UsageError where one stands already."""
+    text = f"database = {_toml(database)}\n"
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already") from None
+
+
+def write_key(path: Path) -> None:
+    """Makes a redaction key that only its owner can read, unless there is one."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(handle, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(32) + "\n")
+
+
+def read_key(settings: Settings) -> bytes:
+    """The redaction key. Raises UsageError where it is missing or malformed."""
+    named = os.environ.get("LEDGER_REDACTION_KEY_FILE") or settings.redaction.key_file
+    path = settings.path(named)
+    try:
+        key = bytes.fromhex(path.read_text("ascii").strip())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"the redaction key {path} cannot be read: {error}",
+            hint="Without the key that was used before, equal secrets no longer compare as equal. "
+            "Restore it from your backup; `ledger init` makes one only for a new ledger.",
+        ) from error
+    if len(key) < 16:
+        raise UsageError(f"the redaction key {path} is shorter than 16 bytes")
+    return key
+
+
+def append_source(path: Path, source: SourceSettings) -> None:
+    """Adds a `[[source]]` at the end of the file, leaving what stands there as it is."""
+    lines = ["", "[[source]]", f"kind = {_toml(source.kind)}", f"name = {_toml(source.name)}"]
+    lines.append(f"url = {_toml(source.url)}")
+    if source.branches:
+        lines.append(f"branches = [{', '.join(_toml(one) for one in source.branches)}]")
+    if not source.pull_requests:
+        lines.append("pull_requests = false")
+    if source.allowed_signers:
+        lines.append(f"allowed_signers = {_toml(source.allowed_signers)}")
+    with path.open("a", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def _toml(text: str) -> str:
+    return msgspec.json.encode(text).decode()

@@ -1,0 +1,270 @@
+"""Reads sources into the log, and keeps the projections up with it batch by batch."""
+
+from __future__ import annotations
+
+import gc
+import getpass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from ledger import redaction, registry
+from ledger.clock import utc_now
+from ledger.config import Settings, SourceSettings, read_key
+from ledger.contents import DIGEST_SIZE, PIECES, Content
+from ledger.documents import Documents
+from ledger.errors import SourceError
+from ledger.events import (
+    CollectorGap,
+    EnvironmentMapped,
+    Identity,
+    NewEvent,
+    QueryExecuted,
+)
+from ledger.preparing import Orders, Preparer
+from ledger.projector import Projector
+from ledger.sources import Batch, Source, Tools
+from ledger.sources.git import GitOptions
+from ledger.store import Store
+from ledger.store.guards import check_guards
+
+Clock = Callable[[], str]
+Progress = Callable[[str, Batch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one source gave: how many events were new, and why it failed if it did."""
+
+    source: str
+    appended: int
+    failure: str = ""
+    hint: str = ""
+    stopped: tuple[str, ...] = ()
+
+
+def _quiet(_: str, __: Batch) -> None:
+    """No progress is shown."""
+
+
+def ingest(
+    settings: Settings,
+    names: Sequence[str] = (),
+    *,
+    clock: Clock = utc_now,
+    progress: Progress = _quiet,
+    processes: int = 2,
+    project: bool = True,
+    survey: bool = False,
+) -> list[Outcome]:
+    """Reads the named sources, or all, one after another. A source that fails does not stop the next.
+
+    What cannot be reached is recorded as a gap. Raises LedgerError for faults of our own.
+    """
+    wanted = [settings.find_source(name) for name in names] or list(settings.source)
+    with Store.open(settings.database_url) as store, _patient_collector():
+        check_guards(store.connection)
+        run = _Run(settings, store, clock, progress, processes, project, survey)
+        try:
+            run.map_environments()
+            return [run.read(one) for one in wanted]
+        finally:
+            run.close()
+
+
+@contextmanager
+def _patient_collector() -> Iterator[None]:
+    """Parsed documents are many objects without cycles: looking for cycles often is lost time."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Run:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        clock: Clock,
+        progress: Progress,
+        processes: int,
+        project: bool,
+        survey: bool,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._progress = progress
+        self._survey = survey
+        self._sources = registry.sources()
+        self._key = read_key(settings)
+        self._patterns = redaction.compile_patterns(settings.redaction.patterns)
+        parsers = registry.parsers()
+        self._documents = Documents(lambda: parsers, store.content)
+        self._projector = (
+            Projector(store, registry.projections(), self._documents) if project else None
+        )
+        orders = Orders(self._key, tuple(settings.redaction.patterns), project)
+        self._preparer = Preparer(orders, parsers, self._documents, processes=processes)
+
+    def close(self) -> None:
+        self._preparer.close()
+
+    def map_environments(self) -> None:
+        """Records the configured environments where they differ from what was recorded."""
+        events = [
+            NewEvent(
+                stream=f"environment/{one.name}",
+                key=f"environment/{one.name}/{'|'.join([one.tier, one.repository, *one.paths])}",
+                source="configuration",
+                data=EnvironmentMapped(
+                    environment=one.name, tier=one.tier, repository=one.repository, paths=one.paths
+                ),
+            )
+            for one in self._settings.environment
+        ]
+        if events:
+            self._append(Batch(events=events), "configuration")
+
+    def read(self, source: SourceSettings) -> Outcome:
+        """Reads one source to its end."""
+        now = self._clock()
+        reading = self._store.reading(source.name)
+        appended = 0
+        try:
+            plan = self._plan(source)
+            options = self._options(source)
+            batches = 0
+            for batch in plan.pull(options, reading.cursor, self._tools(now)):
+                appended += self._append(batch, source.name)
+                batches += 1
+                self._progress(source.name, batch)
+            if not batches:
+                self._store.touch(source.name, now)
+        except SourceError as error:
+            self._note_failure(source, now, reading.succeeded_at, error)
+            return Outcome(source.name, appended, error.message, error.hint)
+        stopped = tuple(self._projector.failures) if self._projector else ()
+        return Outcome(source.name, appended, stopped=stopped)
+
+    def _plan(self, source: SourceSettings) -> Source:
+        plan = self._sources.get(source.kind)
+        if plan is None:
+            known = ", ".join(sorted(self._sources))
+            raise SourceError(
+                f"source {source.name}: unknown kind {source.kind!r}", hint=f"Known: {known}."
+            )
+        return plan
+
+    def _options(self, source: SourceSettings) -> GitOptions:
+        signers = source.allowed_signers
+        return GitOptions(
+            name=source.name,
+            url=self._settings.url(source),
+            mirror=self._settings.mirror(source),
+            branches=tuple(source.branches),
+            pull_requests=source.pull_requests,
+            allowed_signers=self._settings.path(signers) if signers else None,
+        )
+
+    def _tools(self, now: str) -> Tools:
+        key, patterns = self._key, self._patterns
+        return Tools(
+            now=now,
+            prepare=self._preparer.prepare,
+            redact=lambda text: redaction.redact_text(text, key, patterns=patterns),
+            fingerprint=lambda value: redaction.fingerprint(key, value),
+            survey=self._survey,
+        )
+
+    def _append(self, batch: Batch, source: str) -> int:
+        recorded = self._store.append(
+            batch.events,
+            source=source,
+            recorded_at=self._clock(),
+            kept=batch.contents,
+            cursor=batch.cursor,
+        )
+        if self._projector is not None:
+            self._note_pieces(batch.contents)
+            self._projector.catch_up(recorded)
+        return len(recorded)
+
+    def _note_pieces(self, kept: Sequence[Content]) -> None:
+        assert self._projector is not None
+        workspace = self._projector.workspace
+        for one in kept:
+            if one.kind == PIECES:
+                size = DIGEST_SIZE
+                pieces = [one.data[at : at + size] for at in range(0, len(one.data), size)]
+                workspace.note_pieces(one.digest, pieces)
+            else:
+                workspace.note_pieces(one.digest, [one.digest])
+
+    def _note_failure(
+        self, source: SourceSettings, now: str, succeeded_at: str, error: SourceError
+    ) -> None:
+        self._store.fail(source.name, now, error.message)
+        gap = CollectorGap(
+            repository=source.name, kind="unreadable", detail=error.message, since=succeeded_at
+        )
+        event = NewEvent(
+            stream=f"repository/{source.name}",
+            key=f"{source.name}/gap/{succeeded_at or 'never'}",
+            source=source.name,
+            data=gap,
+        )
+        self._append(Batch(events=[event]), source.name)
+
+
+def record_query(
+    settings: Settings, sql: str, rows: int, truncated: bool, *, clock: Clock = utc_now
+) -> None:
+    """Records an auditor's query as an event, so that it is known who looked at what."""
+    now = clock()
+    event = NewEvent(
+        stream="auditor",
+        key=f"query/{uuid4()}",
+        source="sql",
+        occurred_at=now,
+        actor=Identity(login=getpass.getuser()),
+        data=QueryExecuted(sql=sql, rows=rows, truncated=truncated),
+    )
+    with Store.open(settings.database_url) as store:
+        store.append([event], source="sql", recorded_at=now)
+
+
+def rebuild(
+    settings: Settings, *, progress: Callable[[int, int], None] = lambda _a, _b: None
+) -> int:
+    """Makes every projection again from the log, beside the tables in use, and swaps them in.
+
+    Gives the position reached. Readers see the old tables until the swap, which is one transaction.
+    """
+    from ledger.store import schema  # noqa: PLC0415 (only a rebuild needs it)
+
+    projections = registry.projections()
+    suffix = "__next"
+    with Store.open(settings.database_url) as store, _patient_collector():
+        connection = store.connection
+        with connection.transaction():
+            leftovers = [name for name in schema.model_tables(connection) if name.endswith(suffix)]
+            schema.drop_tables(connection, leftovers)
+            schema.create_tables(connection, projections, suffix)
+        projector = Projector(
+            store, projections, Documents(registry.parsers, store.content), suffix=suffix
+        )
+        size = store.head().size
+        while projector.checkpoint < size:
+            projector.catch_up(until=min(size, projector.checkpoint + 1_000))
+            progress(projector.checkpoint, size)
+        with connection.transaction():
+            store.lock()
+            projector.catch_up_inside(store.head().size)
+            schema.swap(connection, projections, suffix)
+        return projector.checkpoint
+

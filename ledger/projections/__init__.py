@@ -1,0 +1,90 @@
+"""Projections turn recorded events into rows that can be asked. One file each; found by scan.
+
+A projection is pure: no clock, no Git, no SQL. It reads what the context gives (earlier events,
+contents, parsed documents, its own tables and those of projections declared before it, all as of
+the event at hand) and yields rows. A row that has the key of an older row replaces it. The same
+events in any batches, or all at once, give the same tables, so every table can be made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, get_type_hints
+
+from ledger.events import Event, RecordedEvent
+from ledger.resources import Resource
+
+Row = tuple[Any, ...]
+R = TypeVar("R", bound=Row)
+D = TypeVar("D", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of rows of one NamedTuple class, whose annotations give the columns.
+
+    `key` names the primary key. `lookups` are the groups of columns by which rows are found while
+    projecting; `indexes` those that only questions need. `log` tables are only ever added to.
+    """
+
+    name: str
+    row: type[Row]
+    key: tuple[str, ...]
+    lookups: tuple[tuple[str, ...], ...] = ()
+    indexes: tuple[tuple[str, ...], ...] = ()
+    log: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return tuple(self.row._fields)  # type: ignore[attr-defined]
+
+    def types(self) -> dict[str, Any]:
+        """Column → Python type (int, str, bytes, each perhaps `| None`)."""
+        return get_type_hints(self.row)
+
+
+class Context(Protocol):
+    """What a projection may read: everything as of the event at hand."""
+
+    def get(self, row: type[R], *key: Any) -> R | None:
+        """The row with a key."""
+
+    def find(self, row: type[R], **lookup: Any) -> Sequence[R]:
+        """The rows that match one of the table's declared lookups, in the order of their keys."""
+
+    def event(self, position: int) -> RecordedEvent:
+        """An earlier event."""
+
+    def event_of(self, key: str) -> RecordedEvent | None:
+        """An earlier event by its key."""
+
+    def pieces(self, digest: str) -> list[bytes]:
+        """The digests of the pieces of a content."""
+
+    def content(self, digest: bytes) -> bytes:
+        """The bytes of a content."""
+
+    def parse(self, path: str, piece: bytes) -> Sequence[Resource]:
+        """The resources of a piece, with the parser for that path; each distinct piece once."""
+
+    def parser_of(self, path: str) -> str:
+        """The name of the parser for a path."""
+
+    def next_id(self, row: type[Row]) -> int:
+        """The next unused number for a table whose key is one number, from 1."""
+
+
+Project = Callable[[RecordedEvent, Context], Iterable[Row]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """The whole contract of a projection. Raise `version` when rows would differ: it is rebuilt."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    handles: tuple[type[Event], ...]
+    project: Project
+    after: tuple[str, ...] = ()

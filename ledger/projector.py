@@ -1,0 +1,392 @@
+"""Feeds projections with recorded events: rows and checkpoint in one transaction.
+
+Theory. A projection sees its tables "as of this event", also the rows it has just made. So rows
+live in a workspace first: a cache of rows by key that is written back at the end of a batch. What
+the cache holds never changes an answer, because a row that is not there is read from the table;
+hence any split into batches, and a rebuild, give the same tables.
+
+A projection that fails stops at that position, with those that read its tables; its rows and
+checkpoint stay as they were and `feeds` says why. The log and the other projections go on. As the
+others are then ahead of it, it comes back by a rebuild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from operator import itemgetter
+from typing import Any, cast
+
+from ledger.documents import Documents
+from ledger.errors import IntegrityError, LedgerError, StoreError
+from ledger.events import RecordedEvent
+from ledger.projections import Projection, R, Row, Table
+from ledger.store import Store
+from ledger.store.schema import table_name
+
+BATCH = 1_000
+MAX_ROWS = 60_000
+SMALL = 500
+Key = tuple[Any, ...]
+
+
+class _Cache:
+    """The rows of one table that were read or made."""
+
+    def __init__(self, store: Store, table: Table, suffix: str) -> None:
+        self.table = table
+        self.name = table_name(table, suffix)
+        self._connection = store.connection
+        self._select = f"select {', '.join(table.columns)} from {self.name}"  # noqa: S608
+        self._key_of = _getter(table.columns, table.key)
+        self._lookups = {names: _getter(table.columns, names) for names in table.lookups}
+        self._make = table.row._make  # type: ignore[attr-defined]
+        self.rows: dict[Key, Row | None] = {}
+        self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
+        self._dirty: dict[Key, Row] = {}
+        self._added: list[Row] = []
+        self.complete = False
+        self._forget()
+        self._load_if_small()
+        self.last_id = self._read_last_id() if table.log else 0
+
+    def _forget(self) -> None:
+        self.rows = {}
+        self._groups = {names: {} for names in self._lookups}
+        self.complete = False
+
+    def _load_if_small(self) -> None:
+        if self.table.log:
+            return
+        found = self._connection.rows(f"{self._select} limit {SMALL + 1}")
+        if len(found) <= SMALL:
+            self.complete = True
+            for raw in found:
+                self._hold(self._make(raw))
+
+    def _read_last_id(self) -> int:
+        sql = f"select max({self.table.key[0]}) from {self.name}"  # noqa: S608
+        return int(self._connection.rows(sql)[0][0] or 0)
+
+    def _hold(self, row: Row) -> None:
+        """Keeps a row, and its key in those groups that are known whole."""
+        key = self._key_of(row)
+        old = self.rows.get(key)
+        self.rows[key] = row
+        for names, group_of in self._lookups.items():
+            groups = self._groups[names]
+            group = group_of(row)
+            if old is not None and (before := group_of(old)) != group and before in groups:
+                groups[before].pop(key, None)
+            if group in groups:
+                groups[group][key] = None
+            elif self.complete:
+                groups[group] = {key: None}
+
+    def get(self, key: Key) -> Row | None:
+        if key in self.rows:
+            return self.rows[key]
+        if self.complete:
+            return None
+        where = " and ".join(f"{name} = ?" for name in self.table.key)
+        found = self._connection.rows(f"{self._select} where {where}", key)
+        row = self._make(found[0]) if found else None
+        if row is None:
+            self.rows[key] = None
+        else:
+            self._hold(row)
+        return row
+
+    def find(self, names: tuple[str, ...], values: Key) -> list[Row]:
+        groups = self._groups[names]
+        if values not in groups and not self.complete:
+            groups[values] = {}
+            group_of = self._lookups[names]
+            where = " and ".join(f"{name} = ?" for name in names)
+            for raw in self._connection.rows(f"{self._select} where {where}", values):
+                row = self._make(raw)
+                if self.rows.get(self._key_of(row)) is None:
+                    self._hold(row)
+            # Rows made or read since say better where they belong.
+            for key, row_now in self.rows.items():
+                if row_now is not None and group_of(row_now) == values:
+                    groups[values][key] = None
+        keys = sorted(groups.get(values, ()))
+        return [cast("Row", self.rows[key]) for key in keys]
+
+    def put(self, row: Row) -> None:
+        if self.table.log:
+            self._added.append(row)
+            return
+        self._hold(row)
+        self._dirty[self._key_of(row)] = row
+
+    def flush(self) -> None:
+        if self._added:
+            self._connection.insert(self.name, self.table.columns, self._added)
+            self._added = []
+        if self._dirty:
+            rows = list(self._dirty.values())
+            self._connection.upsert(self.name, self.table.columns, self.table.key, rows)
+            self._dirty = {}
+        if len(self.rows) > MAX_ROWS:
+            self._forget()
+
+
+def _getter(columns: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Row], Key]:
+    places = [columns.index(name) for name in names]
+    if len(places) == 1:
+        place = places[0]
+        return lambda row: (row[place],)
+    return itemgetter(*places)
+
+
+class Workspace:
+    """The context of projections: their tables, earlier events and contents, as of the event at hand."""
+
+    def __init__(
+        self,
+        store: Store,
+        projections: Sequence[Projection],
+        documents: Documents,
+        suffix: str = "",
+    ) -> None:
+        self._store = store
+        self._documents = documents
+        self._caches: dict[type[Row], _Cache] = {
+            table.row: _Cache(store, table, suffix) for one in projections for table in one.tables
+        }
+        self._recent: dict[int, RecordedEvent] = {}
+        self._lists: dict[bytes, list[bytes]] = {}
+        self.row_count = 0
+
+    def get(self, row: type[R], *key: Any) -> R | None:
+        return cast("R | None", self._caches[row].get(key))
+
+    def find(self, row: type[R], **lookup: Any) -> Sequence[R]:
+        cache = self._caches[row]
+        if cache.table.log:
+            return cast("Sequence[R]", self._find_in_log(cache, lookup))
+        return cast("Sequence[R]", cache.find(tuple(lookup), tuple(lookup.values())))
+
+    def _find_in_log(self, cache: _Cache, lookup: dict[str, Any]) -> list[Row]:
+        cache.flush()
+        where = " and ".join(f"{name} = ?" for name in lookup)
+        order = ", ".join(cache.table.key)
+        columns = ", ".join(cache.table.columns)
+        sql = f"select {columns} from {cache.name} where {where} order by {order}"  # noqa: S608
+        rows = self._store.connection.rows(sql, tuple(lookup.values()))
+        return [cache.table.row._make(row) for row in rows]  # type: ignore[attr-defined]
+
+    def event(self, position: int) -> RecordedEvent:
+        recorded = self._recent.get(position)
+        if recorded is None:
+            recorded = self._store.read(position, 1)[0]
+            self._recent[position] = recorded
+        return recorded
+
+    def event_of(self, key: str) -> RecordedEvent | None:
+        return self._store.find(key)
+
+    def remember(self, events: Iterable[RecordedEvent]) -> None:
+        """Keeps the events of a batch at hand, and the last of the batch before."""
+        kept = dict(list(self._recent.items())[-BATCH:])
+        kept.update((one.position, one) for one in events)
+        self._recent = kept
+
+    def pieces(self, digest: str) -> list[bytes]:
+        raw = bytes.fromhex(digest[7:])
+        known = self._lists.get(raw)
+        if known is None:
+            known = self._store.pieces(raw)
+            self.note_pieces(raw, known)
+        return known
+
+    def note_pieces(self, digest: bytes, pieces: list[bytes]) -> None:
+        """Remembers how a content was cut."""
+        if len(self._lists) > MAX_ROWS:
+            self._lists.clear()
+        self._lists[digest] = pieces
+
+    def content(self, digest: bytes) -> bytes:
+        return self._store.content(digest)
+
+    def parse(self, path: str, piece: bytes) -> Sequence[Any]:
+        return self._documents.parse(path, piece)
+
+    def parser_of(self, path: str) -> str:
+        return self._documents.parser_of(path).name
+
+    def next_id(self, row: type[Row]) -> int:
+        cache = self._caches[row]
+        cache.last_id += 1
+        return cache.last_id
+
+    def put(self, row: Row) -> None:
+        """Applies a row that a projection made."""
+        self._caches[type(row)].put(row)
+        self.row_count += 1
+
+    def flush(self) -> None:
+        """Writes what is new to the tables."""
+        for cache in self._caches.values():
+            cache.flush()
+
+
+class _Failed(Exception):  # noqa: N818 (never leaves this module)
+    def __init__(self, projection: Projection, position: int, reason: str) -> None:
+        super().__init__(reason)
+        self.projection = projection
+        self.position = position
+        self.reason = reason
+
+
+class Projector:
+    """Keeps the tables of projections up with the log."""
+
+    def __init__(
+        self,
+        store: Store,
+        projections: Sequence[Projection],
+        documents: Documents,
+        *,
+        suffix: str = "",
+    ) -> None:
+        self._store = store
+        self._projections = projections
+        self._documents = documents
+        self._suffix = suffix
+        self._states = {} if suffix else _states(store, projections)
+        self._checkpoint = min((at for at, _ in self._states.values()), default=0)
+        self._failed = {name for name, (_, failure) in self._states.items() if failure}
+        healthy = [at for name, (at, _) in self._states.items() if name not in self._failed]
+        self._checkpoint = min(healthy, default=self._checkpoint)
+        self._workspace = self._new_workspace()
+        self._inside = False
+        self.failures: list[str] = []
+
+    def _new_workspace(self) -> Workspace:
+        return Workspace(self._store, self._projections, self._documents, self._suffix)
+
+    @property
+    def checkpoint(self) -> int:
+        """The position up to which the healthy projections have read (exclusive)."""
+        return self._checkpoint
+
+    @property
+    def workspace(self) -> Workspace:
+        """What the projections read, for warming it."""
+        return self._workspace
+
+    def catch_up(self, recent: Sequence[RecordedEvent] = (), *, until: int | None = None) -> int:
+        """Projects everything recorded and not yet projected; gives the new checkpoint.
+
+        `recent` are events just appended, which are then not read again.
+        """
+        end = self._store.head().size if until is None else until
+        while self._checkpoint < end:
+            if recent and recent[0].position == self._checkpoint:
+                events = list(recent[:BATCH])
+                recent = recent[BATCH:]
+            else:
+                events = self._store.read(self._checkpoint, min(BATCH, end - self._checkpoint))
+            if not events:
+                raise IntegrityError(
+                    f"the log has no position {self._checkpoint} although its size is {end}",
+                    hint="Run `ledger verify`.",
+                )
+            self._batch(events)
+        return self._checkpoint
+
+    def catch_up_inside(self, until: int) -> None:
+        """As `catch_up`, inside a transaction that the caller holds."""
+        self._inside = True
+        self.catch_up(until=until)
+
+    def _batch(self, events: list[RecordedEvent]) -> None:
+        while events:
+            try:
+                self._attempt(events)
+            except _Failed as failed:
+                before = [one for one in events if one.position < failed.position]
+                self._workspace = self._new_workspace()
+                if before:
+                    self._attempt(before)
+                self._give_up(failed)
+                events = events[len(before) :]
+            else:
+                return
+
+    def _attempt(self, events: Sequence[RecordedEvent]) -> None:
+        workspace = self._workspace
+        workspace.remember(events)
+        active = [one for one in self._projections if one.name not in self._failed]
+        last = events[-1].position + 1
+        with nullcontext() if self._inside else self._store.connection.transaction():
+            for recorded in events:
+                kind = type(recorded.data)
+                for one in active:
+                    if kind in one.handles:
+                        self._project(one, recorded)
+            workspace.flush()
+            if not self._suffix:
+                _save_states(self._store, active, last)
+        self._checkpoint = last
+
+    def _project(self, one: Projection, recorded: RecordedEvent) -> None:
+        try:
+            for row in one.project(recorded, self._workspace):
+                self._workspace.put(row)
+        except (IntegrityError, StoreError):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise _Failed(one, recorded.position, reason) from error
+
+    def _give_up(self, failed: _Failed) -> None:
+        if self._suffix:
+            raise LedgerError(
+                f"projection {failed.projection.name} failed at position {failed.position}: {failed.reason}",
+                hint="The tables in use are unchanged. Please report this.",
+            ) from failed
+        names = {failed.projection.name}
+        for one in self._projections:
+            if names.intersection(one.after):
+                names.add(one.name)
+        with self._store.connection.transaction():
+            for one in self._projections:
+                if one.name in names - self._failed:
+                    why = (
+                        failed.reason
+                        if one is failed.projection
+                        else f"waits for {failed.projection.name}"
+                    )
+                    text = f"stopped at position {failed.position}: {why}"
+                    self._store.connection.execute(
+                        "update projection_state set failure = ? where projection = ?",
+                        [text, one.name],
+                    )
+                    self.failures.append(f"{one.name} {text}")
+        self._failed |= names
+
+
+def _states(store: Store, projections: Sequence[Projection]) -> dict[str, tuple[int, str]]:
+    rows = store.connection.rows(
+        "select projection, version, checkpoint, failure from projection_state"
+    )
+    known = {name: (version, checkpoint, failure) for name, version, checkpoint, failure in rows}
+    wrong = [one.name for one in projections if known.get(one.name, (0, 0, ""))[0] != one.version]
+    if wrong or len(known) != len(projections):
+        raise StoreError(
+            f"projections of another version: {', '.join(wrong) or 'one that this program lacks'}",
+            hint="Run `ledger rebuild`; it makes the tables again from the log.",
+        )
+    return {name: (int(checkpoint), failure) for name, (_, checkpoint, failure) in known.items()}
+
+
+def _save_states(store: Store, projections: Sequence[Projection], checkpoint: int) -> None:
+    marks = ", ".join("?" * len(projections))
+    store.connection.execute(
+        f"update projection_state set checkpoint = ? where projection in ({marks})",  # noqa: S608
+        [checkpoint, *(one.name for one in projections)],
+    )

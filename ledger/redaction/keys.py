@@ -1,0 +1,107 @@
+"""Values of sensitive keys, found by their line whatever the format: `password: x`, `API_KEY="x"`.
+
+Also the `value` behind `name: DB_PASSWORD`, and defaults inside `${DB_PASSWORD:-x}` and
+`{{ .password | default "x" }}`. Which names and values count is in `names.py`, how a value is written
+in `values.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ledger.redaction.names import NAME_BYTES, hides, is_strong, is_weak
+from ledger.redaction.scan import key_ends
+from ledger.redaction.spans import Edit
+from ledger.redaction.values import Place, literal
+
+RULE = "sensitive key"
+_REACH = 256  # how far back the start of a key's line is looked for: beyond it is a long line
+
+_COLON_NEEDS_NO_BLANK = re.compile(r"(?i)\.(?:properties|ini|cfg|conf)$").search
+_LINE_HEAD = re.compile(
+    rb"[ \t]*(?:(?:#+|//+|;+|\*)[ \t]*)?(?P<item>(?:-[ \t]+)*)(?:(?:export|set)[ \t]+)?(?P<quote>[\"']?)"
+)
+_NAME_OF_PAIR = re.compile(rb"(?:^|[\s{,\"'\\-])name\\{0,8}[\"']?[ \t]*[:=][ \t]*\\{0,8}[\"']?$")
+_PAIR = re.compile(
+    rb"\\{0,8}[\"']?,?\s{0,99}\\{0,8}[\"']?value(?P<close>\\{0,8}[\"']?)[ \t]*+(?P<separator>[:=])[ \t]*+"
+)
+_SEPARATOR = re.compile(
+    rb"(?P<close>\\{0,8}[\"']?)\]?[ \t]*+(?P<separator>:=|=>|=(?![=~>])|:(?![:=])|>)[ \t]*+"
+)
+_SHELL_DEFAULT = re.compile(rb":?[-=][\"']?([^}\"'\r\n]*)")
+_TEMPLATE_DEFAULT = re.compile(rb"\bdefault[ \t]+\\{0,8}[\"'`]([^\"'`\\\r\n]+)")
+
+
+def key_edits(path: str, blob: bytes) -> list[Edit]:
+    """The literal values of sensitive keys. Linear: keys inside a value found are not looked at again."""
+    found: list[Edit] = []
+    done = 0
+    for end in sorted(key_ends(blob)):
+        if end <= done:
+            continue
+        low = max(0, end - 80)
+        word = blob[low:end]
+        name = word[len(word.rstrip(NAME_BYTES)) :].lstrip(b"-.")
+        strong = is_strong(name)
+        if not strong and not is_weak(name):
+            continue
+        for edit in _values(path, blob, end - len(name), end, strong):
+            found.append(edit)
+            done = max(done, edit.end)
+    return found
+
+
+def _values(path: str, blob: bytes, start: int, end: int, strong: bool) -> Iterator[Edit]:
+    low = max(0, start - _REACH)
+    line = max(blob.rfind(b"\n", low, start), blob.rfind(b"\r", low, start)) + 1
+    prefix = blob[line or low : start]
+    if prefix.endswith(b"${"):
+        default = _SHELL_DEFAULT.match(blob, end)
+        if default and hides(default[1], strong):
+            yield Edit(default.start(1), default.end(1), default[1], RULE)
+        return
+    place = _place(path, blob, end, prefix, at_line=bool(line) or not low)
+    edit = literal(blob, place) if place else None
+    if edit is None:
+        return
+    if hides(edit.value, strong):
+        yield edit
+    elif strong:
+        for match in _TEMPLATE_DEFAULT.finditer(blob, edit.start, edit.end):
+            if hides(match[1], strong):
+                yield Edit(match.start(1), match.end(1), match[1], RULE)
+
+
+def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) -> Place | None:
+    match = _SEPARATOR.match(blob, end)
+    if match is None and _NAME_OF_PAIR.search(prefix):
+        match = _PAIR.match(blob, end)
+        at_line = match is not None and b"\n" in match[0]
+        prefix = match[0].rpartition(b"\n")[2].partition(b"value")[0] if match else b""
+    if match is None:
+        return None
+    separator, close = match["separator"], match["close"]
+    head = _LINE_HEAD.fullmatch(prefix) if at_line else None
+    opener = prefix.rstrip(b" \t\"'\\")[-1:]
+    if separator == b">" and (close or opener != b"<"):
+        return None
+    spaced = blob[match.end("separator") :][:1].isspace()
+    if separator == b":" and not (close or spaced or _colon_ends_key(path, blob, match.end())):
+        return None
+    return Place(
+        path=path,
+        rule=RULE,
+        start=match.end(),
+        separator=separator,
+        close=close,
+        opener=opener,
+        column=len(prefix.rstrip(b"\"'")),
+        own_line=head is not None and bool(head["quote"]) == bool(close),
+        item=head is not None and bool(head["item"]),
+        spaced=spaced,
+    )
+
+
+def _colon_ends_key(path: str, blob: bytes, start: int) -> bool:
+    return blob[start : start + 1] in (b"", b'"', b"'") or bool(_COLON_NEEDS_NO_BLANK(path))

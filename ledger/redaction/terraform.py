@@ -1,0 +1,51 @@
+"""Defaults of Terraform variables that are declared sensitive. Other attributes fall to their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ledger.redaction.spans import Edit
+
+IS_TERRAFORM = re.compile(r"(?i)\.(?:tf|tofu|tfvars|hcl)$").search
+RULE = "terraform variable"
+
+_VARIABLE = re.compile(rb"(?m)^[ \t]*variable[ \t]+(?:\"[^\"\r\n]*\"|\w+)[ \t]*\{")
+_SENSITIVE = re.compile(rb"(?m)(?:^|\{)[ \t]*sensitive[ \t]*=[ \t]*true\b")
+_DEFAULT = re.compile(rb"(?m)(?:^|\{)[ \t]*default[ \t]*=[ \t]*")
+_NEXT_ATTRIBUTE = re.compile(rb"(?m)^[ \t]*(?:type|description|sensitive|nullable|ephemeral)[ \t]*=")
+_VALIDATION = re.compile(rb"(?m)^[ \t]*validation[ \t]*\{")
+_BLOCK_END = re.compile(rb"(?m)^\}")
+_HEREDOC = re.compile(rb"<<[-~]?(\w+)[ \t]*(?:\r\n?|\n)")
+_LITERAL = re.compile(
+    rb'"(?P<text>(?:[^"\\\r\n]|\\.)*+)"(?![ \t]*[=:])|(?P<number>(?<![\w."-])-?\d[\w.+-]*)'
+)
+
+
+def variable_edits(blob: bytes) -> Iterator[Edit]:
+    """The literals in the `default` of every `variable` block with `sensitive = true`."""
+    starts = [match.end() for match in _VARIABLE.finditer(blob)]
+    for start, following in zip(starts, [*starts[1:], len(blob)], strict=True):
+        closing = _BLOCK_END.search(blob, start, following)
+        end = closing.start() if closing else following
+        if _SENSITIVE.search(blob, start - 1, end):
+            default = _DEFAULT.search(blob, start - 1, end)
+            if default:
+                yield from _literals(blob, default.end(), end)
+
+
+def _literals(blob: bytes, start: int, end: int) -> Iterator[Edit]:
+    if heredoc := _HEREDOC.match(blob, start):
+        closing = re.compile(rb"(?m)^[ \t]*" + heredoc[1] + rb"\b").search(blob, heredoc.end(), end)
+        body = blob[heredoc.end() : closing.start() if closing else end]
+        first = heredoc.end() + len(body) - len(body.lstrip())
+        yield Edit(first, heredoc.end() + len(body.rstrip()), body.strip(), RULE)
+        return
+    for stop in (_NEXT_ATTRIBUTE, _VALIDATION):
+        found = stop.search(blob, start, end)
+        end = found.start() if found else end
+    for match in _LITERAL.finditer(blob, start, end):
+        if match["number"]:
+            yield Edit(*match.span(), match["number"], RULE, b'"', b'"')
+        else:
+            yield Edit(*match.span("text"), match["text"], RULE)

@@ -1,0 +1,198 @@
+"""Where the literal value of a key begins and ends, in any of the ways that formats write one."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import dataclass
+
+from ledger.redaction.spans import Edit
+
+_CODE = re.compile(
+    r"(?i)\.(?:tf|tofu|hcl|tfvars|py|go|jsx?|tsx?|mjs|java|kt|rb|rs|c|h|cc|cpp|cs|php|ps1|rego|jsonnet"
+    r"|libsonnet|cue|nix|groovy|scala|swift|lua|bzl|star)$"
+).search
+_WHOLE_LINE = re.compile(r"(?i)\.(?:env|properties|ini|cfg|conf|toml)$|(?:^|/)\.env[^/]*$").search
+_QUOTES = re.compile(r"(?i)\.(?:toml|tf|tofu|hcl|tfvars|json|cue)$").search
+_YAML = re.compile(r"(?i)\.ya?ml$").search
+
+_PROPERTY = re.compile(rb"(?:&|!!)[^\s,\[\]{}]+[ \t]+")
+_CUSTOM_TAG = re.compile(rb"![A-Za-z]")
+_QUOTED = re.compile(
+    rb"(?P<triple>\"\"\"|''')(?P<long>(?:(?!(?P=triple))[\s\S])*+)(?P=triple)"
+    rb'|"(?P<double>(?:[^"\\\r\n]|\\.)*+)"'
+    rb"|'(?P<single>(?:[^'\r\n]|'')*+)'"
+    rb'|(?P<slashes>\\{1,8})"(?P<escaped>(?:[^"\\\r\n]|\\(?!\\{0,7}"))*+)(?P=slashes)"'
+)
+_BLOCK = re.compile(rb"[|>][0-9+-]{0,2}[ \t]*+(?:#[^\r\n]*)?(?:\r\n?|\n)")
+_HEREDOC = re.compile(rb"<<[-~]?\\?[\"']?(\w+)[\"']?[^\r\n]*(?:\r\n?|\n)")
+_LINE = re.compile(rb"([ \t]*+)([^\r\n]*+)(?:\r\n?|\n|\Z)")
+_REST = re.compile(rb"[^\r\n]*")
+_FLOW_WORD = re.compile(rb"[^,}\]\r\n]*")
+_ELEMENT = re.compile(rb"[^<\r\n]*")
+_SHELL_WORD = re.compile(rb"(?:[^\s\"'`;&<>|\\]|\\[^\s\"'])*+")
+_NUMBER = re.compile(rb"-?[\d.]+(?=[ \t]*[,}\]])")
+_COMMENT = re.compile(rb"[ \t]#[^\r\n]*")
+_NEXT_LINE = re.compile(rb"(?:\r\n?|\n)([ \t]+)([^\s#{\[&*!|>%@`?:-][^\r\n]*)")
+_KEY_LINE = re.compile(rb"[\"']?[^\"'\s:]+[\"']?[ \t]*:(?:\s|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the value of a key begins, and how its line looks up to there.
+
+    `close` is the quote that closed the key and `opener` what stands before it; `own_line` tells that
+    the key begins its line at `column`, `item` that the line is a list item, `spaced` that a blank
+    follows the separator.
+    """
+
+    path: str
+    rule: str
+    start: int
+    separator: bytes
+    close: bytes
+    opener: bytes
+    column: int
+    own_line: bool
+    item: bool
+    spaced: bool
+
+
+def literal(blob: bytes, place: Place) -> Edit | None:
+    """The value as an edit, whatever it holds; None where none begins or it is an expression of code."""
+    start = place.start
+    if place.separator == b":":
+        while match := _PROPERTY.match(blob, start):
+            start = match.end()
+        if _CUSTOM_TAG.match(blob, start):
+            return None  # `!vault`, `!secret`, `!Ref`: a reference or ciphertext
+    return _written(blob, start, place)
+
+
+def _written(blob: bytes, start: int, place: Place) -> Edit | None:
+    if quoted := _QUOTED.match(blob, start):
+        return _inner(quoted, place)
+    if heredoc := _HEREDOC.match(blob, start):
+        return _heredoc(blob, heredoc, place)
+    in_yaml = place.separator == b":" and place.own_line
+    if in_yaml and (block := _BLOCK.match(blob, start)):
+        first, last = deeper_lines(blob, block.end(), place.column)
+        return Edit(first, last, flat(blob[first:last]), place.rule)
+    first_byte = blob[start : start + 1]
+    if first_byte in (b'"', b"'"):  # not closed on its line: a scalar that goes on below, or broken
+        end = _line_end(blob, start)
+        end = max(end, deeper_lines(blob, end, place.column)[1]) if in_yaml else end
+        return Edit(start, end, flat(blob[start:end].strip(b"\"'")), place.rule, first_byte, first_byte)
+    if _CODE(place.path) or place.opener == b"$":
+        return None
+    return _plain(blob, start, place)
+
+
+def _inner(quoted: re.Match[bytes], place: Place) -> Edit:
+    kind = quoted.lastgroup or ""
+    start, end = quoted.span(kind)
+    return Edit(start, end, _unquoted(quoted[kind], kind), place.rule)
+
+
+def _unquoted(value: bytes, kind: str) -> bytes:
+    """What a quoted value means, so that it gives the same token as the same value unquoted."""
+    if kind == "single":
+        return value.replace(b"''", b"'")
+    if kind == "double" and b"\\" in value:
+        try:
+            return str(json.loads(b'"' + value + b'"')).encode()
+        except ValueError:  # escapes of another language, or a lone surrogate
+            return value
+    return value
+
+
+def _heredoc(blob: bytes, opening: re.Match[bytes], place: Place) -> Edit:
+    closing = re.compile(rb"(?m)^[ \t]*" + opening[1] + rb"\b").search(blob, opening.end())
+    end = closing.start() if closing else len(blob)
+    body = blob[opening.end() : end]
+    start = opening.end() + len(body) - len(body.lstrip())
+    end -= len(body) - len(body.rstrip())
+    return Edit(start, end, flat(blob[start:end]), place.rule)
+
+
+def _plain(blob: bytes, start: int, place: Place) -> Edit | None:
+    if place.separator == b">":
+        return _unquoted_edit(blob, start, _end(_ELEMENT, blob, start), place)
+    if place.separator == b":":
+        return _yaml_plain(blob, start, place)
+    if blob.startswith(b"(", start):
+        return None
+    if place.own_line and (place.item or place.spaced or _WHOLE_LINE(place.path)):
+        return _unquoted_edit(blob, start, _line_end(blob, start), place)
+    return _unquoted_edit(blob, start, _end(_SHELL_WORD, blob, start), place)
+
+
+def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
+    if blob[start : start + 1] in (b"{", b"[", b"(") and not blob.startswith(b"{{", start):
+        return None
+    if not place.own_line:
+        in_flow = place.close or place.opener in (b"{", b",", b"[")
+        return _unquoted_edit(blob, start, _end(_FLOW_WORD, blob, start), place) if in_flow else None
+    if place.close and (number := _NUMBER.match(blob, start)):
+        return _unquoted_edit(blob, start, number.end(), place)
+    end = _line_end(blob, start)
+    if not _YAML(place.path):
+        return _unquoted_edit(blob, start, end, place)
+    below = _NEXT_LINE.match(blob, end)
+    if not below or len(below[1]) <= place.column or (end == start and _KEY_LINE.match(below[2])):
+        return _unquoted_edit(blob, start, end, place)
+    if end == start:
+        return _written(blob, below.start(2), place)
+    return _unquoted_edit(blob, start, deeper_lines(blob, end, place.column)[1], place)
+
+
+def _unquoted_edit(blob: bytes, start: int, end: int, place: Place) -> Edit:
+    comment = _COMMENT.search(blob, start - 1, end)
+    if comment and b"\n" not in blob[start:end]:
+        end = max(start, comment.start())
+    value = blob[start:end].rstrip()
+    quote = place.close if place.close.startswith(b"\\") else b'"'
+    quoted = quote if place.close or _QUOTES(place.path) else b""
+    return Edit(start, start + len(value), flat(value), place.rule, quoted, quoted)
+
+
+def deeper_lines(blob: bytes, start: int, column: int) -> tuple[int, int]:
+    """First and last byte of the text in the lines from `start` that are indented deeper than `column`.
+
+    The rest of the line at `start` is skipped if it is blank. Empty span at `start` if there are none.
+    """
+    first = end = start
+    while start < len(blob):
+        line = _LINE.match(blob, start)
+        if line is None or (line[2] and len(line[1]) <= column):
+            break
+        if line[2]:
+            first = line.start(2) if first == end else first
+            end = line.end(2)
+        start = line.end()
+    return first, end
+
+
+def flat(value: bytes) -> bytes:
+    """Lines without their indentation, so that a value gives one token wherever it is indented to."""
+    lines = value.splitlines()
+    return b"\n".join(line.strip() for line in lines) if len(lines) > 1 else value
+
+
+def decoded(value: bytes) -> bytes:
+    """What base64 stands for, so that `data` and `stringData` of one secret give one token."""
+    try:
+        return base64.b64decode(b"".join(value.split()), validate=True) or value
+    except binascii.Error:
+        return value
+
+
+def _line_end(blob: bytes, start: int) -> int:
+    return _end(_REST, blob, start)
+
+
+def _end(pattern: re.Pattern[bytes], blob: bytes, start: int) -> int:
+    match = pattern.match(blob, start)
+    return match.end() if match else start

@@ -1,0 +1,67 @@
+"""Finds the sources, parsers and projections: every module of the three rooms, and entry points.
+
+A built-in is found because its file is there; one of another package through the entry points
+`ledger.sources`, `ledger.parsers` and `ledger.projections`. There is no list to keep.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Sequence
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import Any
+
+import ledger.parsers
+import ledger.projections
+import ledger.sources
+from ledger.errors import UsageError
+from ledger.parsers import Parser
+from ledger.projections import Projection
+from ledger.sources import Source
+
+
+def _found(room: ModuleType, attribute: str) -> Iterator[Any]:
+    for module in pkgutil.iter_modules(room.__path__):
+        value = getattr(importlib.import_module(f"{room.__name__}.{module.name}"), attribute, None)
+        if value is not None:
+            yield value
+    for entry in entry_points(group=room.__name__):
+        yield entry.load()
+
+
+def parsers() -> list[Parser]:
+    """Every parser. Raises UsageError when two have one name."""
+    return _distinct(list(_found(ledger.parsers, "PARSER")), "parser")
+
+
+def sources() -> dict[str, Source]:
+    """Every source by its kind."""
+    return {source.kind: source for source in _found(ledger.sources, "SOURCE")}
+
+
+def projections() -> list[Projection]:
+    """Every projection, each after those that it reads."""
+    left = {
+        one.name: one
+        for one in _distinct(list(_found(ledger.projections, "PROJECTION")), "projection")
+    }
+    ordered: list[Projection] = []
+    done: set[str] = set()
+    while left:
+        ready = sorted(name for name, one in left.items() if done.issuperset(one.after))
+        if not ready:
+            raise UsageError(f"projections wait for each other: {', '.join(sorted(left))}")
+        for name in ready:
+            ordered.append(left.pop(name))
+            done.add(name)
+    return ordered
+
+
+def _distinct(values: Sequence[Any], what: str) -> list[Any]:
+    names = [value.name for value in values]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UsageError(f"two {what}s are called {', '.join(sorted(twice))}")
+    return list(values)

@@ -1,0 +1,257 @@
+"""Re-derives everything from the stored bytes and trusts nothing that was computed before.
+
+The first finding is the first bad position. What a database alone cannot show: that the whole log
+was rewritten with its tree. For that a tree head must be held elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from ledger import codec, contents
+from ledger.config import Settings
+from ledger.contents import PIECE
+from ledger.errors import IntegrityError, LedgerError, SourceError
+from ledger.events import CommitObserved, SourceSurveyed
+from ledger.gitio import Mirror
+from ledger.merkle import EMPTY_ROOT, Rebuilder, TreeHead, leaf_hash
+from ledger.sources.git import HEADS, pull_number, survey_digest
+from ledger.store import Store
+from ledger.store.guards import check_guards
+
+BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as recorded; `position` is the first place in the log, None outside it."""
+
+    position: int | None
+    what: str
+
+    def __str__(self) -> str:
+        return self.what if self.position is None else f"position {self.position}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was looked at."""
+
+    events: int
+    contents: int
+    content_bytes: int
+    tree_heads: int
+    head: TreeHead
+
+
+class Verifier:
+    """Walks the log once. Constant memory apart from the digests of contents at hand."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._connection = store.connection
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._level0: tuple[int, bytes] = (-1, b"")
+        self.events = 0
+        self.contents = 0
+        self.content_bytes = 0
+        self.tree_heads = 0
+        self.head = TreeHead(0, EMPTY_ROOT)
+
+    def checked(self) -> Checked:
+        """What was looked at so far."""
+        return Checked(self.events, self.contents, self.content_bytes, self.tree_heads, self.head)
+
+    def log(self) -> Iterator[Finding]:
+        """Guards, then every event against its hash, its columns, its place, its tree."""
+        try:
+            check_guards(self._connection)
+        except IntegrityError as error:
+            yield Finding(None, error.message)
+        rebuilder = Rebuilder(self._compare_later)
+        heads = self._heads()
+        next_head = next(heads, None)
+        last = ""
+        expected = 0
+        bad_tiles: list[Finding] = []
+        for row in self._store.leaves():
+            position, recorded_at, leaf = row[0], row[6], bytes(row[7])
+            if position != expected:
+                yield Finding(expected, f"missing; the next event in the log is at {position}")
+                return
+            hashed = leaf_hash(leaf)
+            if hashed != self._stored_hash(position):
+                yield Finding(position, "the event's bytes do not match the hash in the tree")
+                return
+            wrong = _columns_differ(row, leaf)
+            if wrong:
+                yield Finding(position, wrong)
+                return
+            if recorded_at < last:
+                yield Finding(position, f"recorded at {recorded_at}, before the event in front of it ({last})")
+            last = recorded_at
+            rebuilder.add(hashed)
+            expected += 1
+            self.events = expected
+            bad_tiles += self._compare_tiles()
+            while next_head is not None and next_head[0] == expected:
+                if rebuilder.head().root != next_head[1]:
+                    yield Finding(expected - 1, f"the tree head of size {expected} does not follow from the events")
+                    return
+                self.tree_heads += 1
+                next_head = next(heads, None)
+        yield from bad_tiles
+        yield from self._end(rebuilder, next_head)
+
+    def _end(self, rebuilder: Rebuilder, next_head: tuple[int, bytes] | None) -> Iterator[Finding]:
+        for key, data in rebuilder.edge().items():
+            self._compare_later(*key, data)
+        yield from self._compare_tiles()
+        if next_head is not None:
+            yield Finding(self.events, f"the end of the log is missing: there is a tree head of size {next_head[0]}")
+        try:
+            stored = self._store.head()
+        except LedgerError as error:
+            yield Finding(None, error.message)
+            return
+        self.head = rebuilder.head()
+        if stored != self.head:
+            yield Finding(
+                min(stored.size, self.head.size),
+                f"the head says size {stored.size} and root {stored.root.hex()}, "
+                f"the events give size {self.head.size} and root {self.head.root.hex()}",
+            )
+
+    def _heads(self) -> Iterator[tuple[int, bytes]]:
+        rows = self._connection.rows("select size, root from log_tree_head order by size")
+        return ((int(size), bytes(root)) for size, root in rows)
+
+    def _stored_hash(self, position: int) -> bytes:
+        number, at = divmod(position, 256)
+        if self._level0[0] != number:
+            rows = self._connection.rows("select hashes from log_tile where level = 0 and number = ?", [number])
+            self._level0 = (number, bytes(rows[0][0]) if rows else b"")
+        return self._level0[1][at * 32 : at * 32 + 32]
+
+    def _compare_later(self, level: int, number: int, data: bytes) -> None:
+        self._tiles[level, number] = data
+
+    def _compare_tiles(self) -> list[Finding]:
+        found: list[Finding] = []
+        for (level, number), data in self._tiles.items():
+            rows = self._connection.rows(
+                "select hashes from log_tile where level = ? and number = ?", [level, number]
+            )
+            if not rows or bytes(rows[0][0]) != data:
+                first = number * 256 ** (level + 1)
+                found.append(Finding(first, f"tile {level}/{number} of the tree is not what the events give"))
+        self._tiles.clear()
+        return found
+
+    def kept(self) -> Iterator[Finding]:
+        """Every content against its digest, and every content that an event speaks of."""
+        pieces = self._connection.stream("select digest, kind, data from log_content order by kind, digest")
+        for digest, kind, data in pieces:
+            self.contents += 1
+            raw = bytes(digest)
+            try:
+                clear = contents.inflate(raw, bytes(data)) if kind == PIECE else self._store.content(raw)
+            except IntegrityError as error:
+                yield Finding(None, error.message)
+                continue
+            self.content_bytes += len(clear) if kind == PIECE else 0
+            if hashlib.sha256(clear).digest() != raw:
+                yield Finding(None, f"content {contents.digest_text(raw)} is not what was recorded")
+        yield from self._spoken_of()
+
+    def _spoken_of(self) -> Iterator[Finding]:
+        start = 0
+        while True:
+            rows = self._connection.rows(
+                "select position, leaf from log_event where type = ? and position >= ? order by position limit ?",
+                [CommitObserved.TYPE, start, BATCH],
+            )
+            if not rows:
+                return
+            wanted: dict[bytes, int] = {}
+            for position, leaf in rows:
+                for digest in _digests(position, bytes(leaf), self._store):
+                    wanted.setdefault(digest, position)
+            there = {bytes(one) for one in self._connection.among("log_content", "digest", list(wanted))}
+            for digest, position in wanted.items():
+                if digest not in there:
+                    yield Finding(position, f"content {contents.digest_text(digest)} that it speaks of is missing")
+            start = rows[-1][0] + 1
+
+
+def _digests(position: int, leaf: bytes, store: Store) -> list[bytes]:
+    try:
+        data = codec.decode(position, leaf, store.attachment).data
+    except IntegrityError:
+        return []
+    assert isinstance(data, CommitObserved)
+    sides = [side for file in data.files for side in (file.before, file.after) if side]
+    return [contents.digest_bytes(side.digest) for side in sides if side.digest and not side.content]
+
+
+def _columns_differ(row: tuple[object, ...], leaf: bytes) -> str:
+    """What of a row's look-up columns is not what its leaf says; empty when all agree."""
+    try:
+        envelope = msgspec.json.decode(leaf, type=codec.RawEnvelope)
+    except msgspec.MsgspecError as error:
+        return f"the bytes are no event: {error}"
+    said = (
+        envelope.key, envelope.type, envelope.stream, envelope.source, envelope.occurred_at,
+        envelope.recorded_at,
+    )  # fmt: skip
+    names = ("key", "type", "stream", "source", "occurred_at", "recorded_at")
+    for name, column, truth in zip(names, row[1:7], said, strict=True):
+        if column != truth:
+            return f"column {name} says {column!r}, the event says {truth!r}"
+    return ""
+
+
+def verify_source(settings: Settings, store: Store, name: str) -> Iterator[Finding]:
+    """Counts a source's commits again and compares them with its last survey and with the log.
+
+    Reads the mirror's own graph from the refs that the survey names; a commit that the source has
+    and the log lacks is an omission. Cost: one `rev-list` and the commit ids of one repository.
+    """
+    source = settings.find_source(name)
+    survey = store.latest(SourceSurveyed.TYPE, f"repository/{name}")
+    if survey is None:
+        yield Finding(None, f"{name} was never surveyed; run `ledger ingest {name} --survey`")
+        return
+    data = survey.data
+    assert isinstance(data, SourceSurveyed)
+    mirror = Mirror(settings.mirror(source))
+    tips = [one.commit for one in data.refs if one.ref.startswith(HEADS) or pull_number(one.ref)]
+    try:
+        found = mirror.reachable(sorted(set(tips)))
+    except SourceError as error:
+        yield Finding(survey.position, f"the mirror of {name} no longer holds what was surveyed: {error.message}")
+        return
+    digest, count = survey_digest(found)
+    if (digest, count) != (data.commits_digest, data.commit_count):
+        yield Finding(
+            survey.position,
+            f"the survey counted {data.commit_count} commits ({data.commits_digest}), "
+            f"the repository has {count} ({digest})",
+        )
+    refs = "".join(f"{one.commit} {one.ref}\n" for one in data.refs)
+    if "sha256:" + hashlib.sha256(refs.encode()).hexdigest() != data.refs_digest:
+        yield Finding(survey.position, "the survey's list of refs does not have the digest that it gives")
+    rows = store.connection.rows(
+        "select key from log_event where type = ? and stream = ? and position <= ?",
+        [CommitObserved.TYPE, f"repository/{name}", survey.position],
+    )
+    told = {row[0].rsplit("/", 1)[-1].partition("#")[0] for row in rows}
+    missing = sorted(set(found) - told)
+    for commit in missing[:10]:
+        yield Finding(None, f"{name} has commit {commit}, which the log lacks")
+    if len(missing) > 10:
+        yield Finding(None, f"… and {len(missing) - 10} more commits that the log lacks")
