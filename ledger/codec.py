@@ -69,6 +69,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 _decode_envelope = msgspec.json.Decoder(RawEnvelope).decode
 _BY_TYPE: dict[str, type[Event]] = {kind.TYPE: kind for kind in EVENT_TYPES}
 _DECODERS = {kind.TYPE: msgspec.json.Decoder(kind) for kind in EVENT_TYPES}
+_INTEGERS = {
+    kind: [one.name for one in msgspec.structs.fields(kind) if one.type is int]
+    for kind in EVENT_TYPES
+}
 
 
 def digest_of(data: bytes) -> str:
@@ -77,7 +81,13 @@ def digest_of(data: bytes) -> str:
 
 
 def encode(event: NewEvent, *, recorded_at: str) -> Encoded:
-    """The canonical bytes of an event. Raises LedgerError for text that is not valid UTF-8."""
+    """The canonical bytes of an event. Raises LedgerError for what has none: see the profile above."""
+    for name in _INTEGERS[type(event.data)]:
+        if abs(getattr(event.data, name)) > MAX_INTEGER:
+            raise LedgerError(
+                f"event {event.key!r} holds a number beyond 2^53 - 1 in {name}",
+                hint="This is a fault of the source that made the event; please report it.",
+            )
     envelope = Envelope(
         actor=event.actor,
         data=event.data,
@@ -152,7 +162,7 @@ def decode(position: int, leaf: bytes, read_content: ReadContent) -> RecordedEve
     try:
         envelope = _decode_envelope(leaf)
         data = _decode_data(envelope, read_content)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise IntegrityError(
             f"position {position} does not hold a readable event: {error}",
             hint="Run `ledger verify` to see whether the log was tampered with.",
@@ -178,14 +188,19 @@ def _decode_data(envelope: RawEnvelope, read_content: ReadContent) -> Event:
     if envelope.version == newest and b'"attachment":"sha256:' not in raw:
         return decoder.decode(raw)
     data = _reattach(msgspec.json.decode(raw), read_content)
+    if envelope.version > newest:
+        raise msgspec.ValidationError(f"version {envelope.version} is of a newer program")
     for version in range(envelope.version, newest):
-        data = UPCASTERS[(envelope.type, version)](data)
+        upcaster = UPCASTERS.get((envelope.type, version))
+        if upcaster is None:
+            raise msgspec.ValidationError(f"unknown version {version} of {envelope.type}")
+        data = upcaster(data)
     return msgspec.convert(data, _BY_TYPE[envelope.type])
 
 
 def _reattach(value: Any, read_content: ReadContent) -> Any:
     if isinstance(value, dict):
-        if value.keys() == {"attachment", "bytes"}:
+        if value.keys() == {"attachment", "bytes"} and isinstance(value["attachment"], str):
             return msgspec.json.decode(read_content(value["attachment"]))
         return {key: _reattach(item, read_content) for key, item in value.items()}
     if isinstance(value, list):

@@ -71,13 +71,9 @@ def read_commit(raw: bytes) -> CommitObject:
 
 def _headers(head: bytes) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
-    for line in head.split(b"\n"):
-        if line[:1] == b" " and headers:
-            name, value = headers[-1]
-            headers[-1] = (name, value + b"\n" + line[1:])
-        else:
-            name, _, value = line.partition(b" ")
-            headers.append((name, value))
+    for line in head.replace(b"\n ", b"\0").split(b"\n"):
+        name, _, value = line.partition(b" ")
+        headers.append((name, value.replace(b"\0", b"\n")))
     return headers
 
 

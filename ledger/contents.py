@@ -79,7 +79,14 @@ def unpack(digest: bytes, read: ReadRow) -> bytes:
     kind, data = _row(digest, read)
     if kind == PIECE:
         return inflate(digest, data)
-    return b"".join(unpack(piece, read) for piece in pieces_of(digest, lambda _: (kind, data)))
+    return b"".join(_piece(piece, read) for piece in pieces_of(digest, lambda _: (kind, data)))
+
+
+def _piece(digest: bytes, read: ReadRow) -> bytes:
+    kind, data = _row(digest, read)
+    if kind != PIECE:
+        raise IntegrityError(f"content {digest_text(digest)} should be a piece and is a list")
+    return inflate(digest, data)
 
 
 def inflate(digest: bytes, data: bytes) -> bytes:

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from ledger.parsers import Parser, choose
 from ledger.resources import Resource
 
-MAX_PARSED = 6_000_000
+MAX_PARSED = 4_000_000
 MAX_WARM = 64_000_000
 
 
@@ -66,25 +66,24 @@ class Documents:
     def warm(self, parser: str, piece: bytes, frozen: bytes) -> None:
         """Remembers a piece that was parsed elsewhere."""
         key = (parser, piece)
-        if key in self._warm:
-            return
-        self._warm[key] = frozen
-        self._warm_bytes += len(frozen)
-        while self._warm_bytes > MAX_WARM:
-            _, old = self._warm.popitem(last=False)
-            self._warm_bytes -= len(old)
+        if key not in self._warm:
+            self._warm[key] = frozen
+            self._warm_bytes += len(frozen)
+            while self._warm_bytes > MAX_WARM:
+                _, old = self._warm.popitem(last=False)
+                self._warm_bytes -= len(old)
 
     def parse(self, path: str, piece: bytes) -> list[Resource]:
-        """The resources of a piece of a file at `path`."""
+        """The resources of a piece of a file at `path`. Nobody may change them: they are shared."""
         parser = self.parser_of(path)
         key = (parser.name, piece)
         known = self._parsed.get(key)
         if known is not None:
             self._parsed.move_to_end(key)
             return known[1]
-        frozen = self._warm.pop(key, None)
+        frozen = self._warm.get(key)
         if frozen is not None:
-            self._warm_bytes -= len(frozen)
+            self._warm.move_to_end(key)
             size, resources = len(frozen), thaw(frozen)
         else:
             data = self._read(piece)

@@ -58,6 +58,7 @@ _UNSET = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_PROXY_COMMAND",
 )  # fmt: skip
+_PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
 _CHUNK = 1 << 18
 _OID = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
@@ -140,7 +141,8 @@ def _failure(arguments: Sequence[str], complaint: bytes) -> SourceError:
     text = complaint.decode("utf-8", "replace").strip() or "no reason given"
     lines = [line for line in text.splitlines() if line.startswith(("fatal:", "error:"))]
     message = (lines or text.splitlines())[0]
-    return SourceError(f"git {arguments[0]} failed: {message}", retryable=True)
+    command = next(one for one in arguments if not one.startswith("-") and "=" not in one)
+    return SourceError(f"git {command} failed: {message}", retryable=True)
 
 
 class _Process:
@@ -336,11 +338,20 @@ class Mirror:
 
         Reads every blob once more; runs beside the caller in two processes of its own.
         """
-        arguments = ["log", "--stdin", "--topo-order", "--reverse", "-p", "--no-renames"]
-        arguments += ["--no-merges", "--root", "--no-ext-diff", "--no-textconv", "--no-color"]
-        arguments += ["--no-show-signature", "--no-notes", "--full-index", "--format=%H"]
-        with self._stream(arguments, _revisions(tips, exclude)) as log:
-            child = subprocess.Popen(  # noqa: S603
+        arguments = ["log", "--stdin", "--topo-order", "--reverse", "--no-merges", "--format=%H"]
+        arguments += ["--no-show-signature", "--no-notes", "--no-color", *_PATCH]
+        return self._patch_ids(arguments, _revisions(tips, exclude))
+
+    def patch_ids_of(self, commits: Sequence[str]) -> dict[str, str]:
+        """The stable patch id of each commit that has one (merges and empty commits have none)."""
+        if not commits:
+            return {}
+        feed = [f"{commit}\n".encode("ascii") for commit in commits]
+        return dict(self._patch_ids(["diff-tree", "--stdin", *_PATCH], feed))
+
+    def _patch_ids(self, arguments: Sequence[str], feed: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+        with self._stream(arguments, feed) as log:
+            child = subprocess.Popen(
                 [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "patch-id", "--stable"],
                 stdin=log.stdout,
                 stdout=subprocess.PIPE,
@@ -418,7 +429,9 @@ class Mirror:
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.path / "objects"),
         }
         feed = [f"{ours} {theirs}\n".encode() for ours, theirs in pairs]
-        arguments = ["merge-tree", "--write-tree", "--no-messages", "--stdin", "-z"]
+        # The results are thrown away, so nothing needs to survive a crash of the machine.
+        arguments = ["-c", "core.fsync=none", "-c", "core.looseCompression=0"]
+        arguments += ["merge-tree", "--write-tree", "--no-messages", "--stdin", "-z"]
         arguments += ["--allow-unrelated-histories"]
         try:
             with self._stream(arguments, feed, env) as process:

@@ -219,8 +219,21 @@ def _readable(piece: bytes) -> bytes:
     return _EXPONENT.sub(lambda number: b"1" * len(number[0]), _CALL.sub(rb"\1,", piece))
 
 
+_LONG_BLANKS = re.compile(
+    rb"(?:\s|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)|\xe3\x80\x80){64,}"
+)
+
+
+def _as_comment(blanks: re.Match[bytes]) -> bytes:
+    run = blanks[0]
+    margin = len(run) - run.rfind(b"\n") if b"\n" in run else 0
+    end = len(run) - margin if margin < 200 else len(run)
+    return run if end < 4 else b"/*" + run[2 : end - 2] + b"*/" + run[end:]
+
+
 def _root(piece: bytes) -> Node:
-    source = piece + b"\n"  # tree-sitter-hcl wants a line end after a heredoc, HCL does not
+    # tree-sitter-hcl wants a line end after a heredoc, HCL does not.
+    source = _LONG_BLANKS.sub(_as_comment, piece) + b"\n"
     if len(source) < _CAREFUL:
         root = _parser().parse(source).root_node
     else:

@@ -7,6 +7,7 @@ import getpass
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import uuid4
 
 from ledger import redaction, registry
@@ -177,7 +178,7 @@ class _Run:
             now=now,
             prepare=self._preparer.prepare,
             redact=lambda text: redaction.redact_text(text, key, patterns=patterns),
-            fingerprint=lambda value: redaction.fingerprint(key, value),
+            fingerprint=lru_cache(10_000)(lambda value: redaction.fingerprint(key, value)),
             survey=self._survey,
         )
 
@@ -266,5 +267,6 @@ def rebuild(
             store.lock()
             projector.catch_up_inside(store.head().size)
             schema.swap(connection, projections, suffix)
+        schema.protect(connection)
         return projector.checkpoint
 

@@ -159,9 +159,14 @@ class Workspace:
         self._recent: dict[int, RecordedEvent] = {}
         self._lists: dict[bytes, list[bytes]] = {}
         self.row_count = 0
+        self.at = -1
 
     def get(self, row: type[R], *key: Any) -> R | None:
-        return cast("R | None", self._caches[row].get(key))
+        cache = self._caches[row]
+        if cache.table.log:
+            found = self._find_in_log(cache, dict(zip(cache.table.key, key, strict=True)))
+            return cast("R", found[0]) if found else None
+        return cast("R | None", cache.get(key))
 
     def find(self, row: type[R], **lookup: Any) -> Sequence[R]:
         cache = self._caches[row]
@@ -186,7 +191,8 @@ class Workspace:
         return recorded
 
     def event_of(self, key: str) -> RecordedEvent | None:
-        return self._store.find(key)
+        found = self._store.find(key)
+        return found if found is not None and found.position <= self.at else None
 
     def remember(self, events: Iterable[RecordedEvent]) -> None:
         """Keeps the events of a batch at hand, and the last of the batch before."""
@@ -322,8 +328,9 @@ class Projector:
         workspace.remember(events)
         active = [one for one in self._projections if one.name not in self._failed]
         last = events[-1].position + 1
-        with nullcontext() if self._inside else self._store.connection.transaction():
+        with nullcontext() if self._inside else self._store.connection.transaction(durable=False):
             for recorded in events:
+                workspace.at = recorded.position
                 kind = type(recorded.data)
                 for one in active:
                     if kind in one.handles:

@@ -18,7 +18,7 @@ from ledger.contents import PIECE
 from ledger.errors import IntegrityError, LedgerError, SourceError
 from ledger.events import CommitObserved, SourceSurveyed
 from ledger.gitio import Mirror
-from ledger.merkle import EMPTY_ROOT, Rebuilder, TreeHead, leaf_hash
+from ledger.merkle import EMPTY_ROOT, HASH_SIZE, Rebuilder, TreeHead, leaf_hash
 from ledger.sources.git import HEADS, pull_number, survey_digest
 from ledger.store import Store
 from ledger.store.guards import check_guards
@@ -56,6 +56,7 @@ class Verifier:
         self._connection = store.connection
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._level0: tuple[int, bytes] = (-1, b"")
+        self._tile_count = 0
         self.events = 0
         self.contents = 0
         self.content_bytes = 0
@@ -77,9 +78,11 @@ class Verifier:
         next_head = next(heads, None)
         last = ""
         expected = 0
-        bad_tiles: list[Finding] = []
+        for [lowest] in self._connection.rows("select min(position) from log_event"):
+            if lowest is not None and lowest < 0:
+                yield Finding(0, f"an event stands before the first, at {lowest}")
         for row in self._store.leaves():
-            position, recorded_at, leaf = row[0], row[6], bytes(row[7])
+            position, recorded_at, leaf = row[0], row[6], _raw(row[7])
             if position != expected:
                 yield Finding(expected, f"missing; the next event in the log is at {position}")
                 return
@@ -97,27 +100,33 @@ class Verifier:
             rebuilder.add(hashed)
             expected += 1
             self.events = expected
-            bad_tiles += self._compare_tiles()
+            yield from self._compare_tiles()
             while next_head is not None and next_head[0] == expected:
-                if rebuilder.head().root != next_head[1]:
+                if (rebuilder.head().root, recorded_at) != next_head[1:]:
                     yield Finding(expected - 1, f"the tree head of size {expected} does not follow from the events")
                     return
                 self.tree_heads += 1
                 next_head = next(heads, None)
-        yield from bad_tiles
-        yield from self._end(rebuilder, next_head)
+        yield from self._end(rebuilder, next_head, last)
 
-    def _end(self, rebuilder: Rebuilder, next_head: tuple[int, bytes] | None) -> Iterator[Finding]:
+    def _end(
+        self, rebuilder: Rebuilder, next_head: tuple[int, bytes, str] | None, last: str
+    ) -> Iterator[Finding]:
         for key, data in rebuilder.edge().items():
             self._compare_later(*key, data)
         yield from self._compare_tiles()
         if next_head is not None:
             yield Finding(self.events, f"the end of the log is missing: there is a tree head of size {next_head[0]}")
+        [[tiles]] = self._connection.rows("select count(*) from log_tile")
+        if tiles != self._tile_count:
+            yield Finding(None, f"the tree has {tiles} tiles, the events give {self._tile_count}")
         try:
             stored = self._store.head()
         except LedgerError as error:
             yield Finding(None, error.message)
             return
+        if self._connection.rows("select recorded_at from log_head") != [(last,)]:
+            yield Finding(None, f"the head does not say that the last event was recorded at {last}")
         self.head = rebuilder.head()
         if stored != self.head:
             yield Finding(
@@ -126,19 +135,20 @@ class Verifier:
                 f"the events give size {self.head.size} and root {self.head.root.hex()}",
             )
 
-    def _heads(self) -> Iterator[tuple[int, bytes]]:
-        rows = self._connection.rows("select size, root from log_tree_head order by size")
-        return ((int(size), bytes(root)) for size, root in rows)
+    def _heads(self) -> Iterator[tuple[int, bytes, str]]:
+        rows = self._connection.rows("select size, root, recorded_at from log_tree_head order by size")
+        return ((int(size), _raw(root), recorded_at) for size, root, recorded_at in rows)
 
     def _stored_hash(self, position: int) -> bytes:
         number, at = divmod(position, 256)
         if self._level0[0] != number:
             rows = self._connection.rows("select hashes from log_tile where level = 0 and number = ?", [number])
-            self._level0 = (number, bytes(rows[0][0]) if rows else b"")
+            self._level0 = (number, _raw(rows[0][0]) if rows else b"")
         return self._level0[1][at * 32 : at * 32 + 32]
 
     def _compare_later(self, level: int, number: int, data: bytes) -> None:
         self._tiles[level, number] = data
+        self._tile_count += 1
 
     def _compare_tiles(self) -> list[Finding]:
         found: list[Finding] = []
@@ -146,8 +156,9 @@ class Verifier:
             rows = self._connection.rows(
                 "select hashes from log_tile where level = ? and number = ?", [level, number]
             )
-            if not rows or bytes(rows[0][0]) != data:
-                first = number * 256 ** (level + 1)
+            stored = _raw(rows[0][0]) if rows else b""
+            if stored != data:
+                first = (number * 256 + _first_difference(stored, data)) * 256**level
                 found.append(Finding(first, f"tile {level}/{number} of the tree is not what the events give"))
         self._tiles.clear()
         return found
@@ -157,11 +168,14 @@ class Verifier:
         pieces = self._connection.stream("select digest, kind, data from log_content order by kind, digest")
         for digest, kind, data in pieces:
             self.contents += 1
-            raw = bytes(digest)
+            raw = _raw(digest)
             try:
-                clear = contents.inflate(raw, bytes(data)) if kind == PIECE else self._store.content(raw)
+                clear = contents.inflate(raw, _raw(data)) if kind == PIECE else self._store.content(raw)
             except IntegrityError as error:
                 yield Finding(None, error.message)
+                continue
+            except TypeError:
+                yield Finding(None, f"content {contents.digest_text(raw)} is not kept as bytes")
                 continue
             self.content_bytes += len(clear) if kind == PIECE else 0
             if hashlib.sha256(clear).digest() != raw:
@@ -172,14 +186,19 @@ class Verifier:
         start = 0
         while True:
             rows = self._connection.rows(
-                "select position, leaf from log_event where type = ? and position >= ? order by position limit ?",
-                [CommitObserved.TYPE, start, BATCH],
+                "select position, leaf from log_event where position >= ? order by position limit ?",
+                [start, BATCH],
             )
             if not rows:
                 return
             wanted: dict[bytes, int] = {}
             for position, leaf in rows:
-                for digest in _digests(position, bytes(leaf), self._store):
+                try:
+                    digests = _digests(position, _raw(leaf), self._store)
+                except IntegrityError as error:
+                    yield Finding(position, error.message)
+                    continue
+                for digest in digests:
                     wanted.setdefault(digest, position)
             there = {bytes(one) for one in self._connection.among("log_content", "digest", list(wanted))}
             for digest, position in wanted.items():
@@ -189,20 +208,29 @@ class Verifier:
 
 
 def _digests(position: int, leaf: bytes, store: Store) -> list[bytes]:
-    try:
-        data = codec.decode(position, leaf, store.attachment).data
-    except IntegrityError:
+    data = codec.decode(position, leaf, store.attachment).data  # which reads the attachments
+    if not isinstance(data, CommitObserved):
         return []
-    assert isinstance(data, CommitObserved)
     sides = [side for file in data.files for side in (file.before, file.after) if side]
     return [contents.digest_bytes(side.digest) for side in sides if side.digest and not side.content]
+
+
+def _raw(value: object) -> bytes:
+    """The bytes of a column; none where SQLite was made to hold something else there."""
+    return bytes(value) if isinstance(value, bytes | memoryview) else b""
+
+
+def _first_difference(left: bytes, right: bytes) -> int:
+    """Which hash of two tiles is the first that differs."""
+    at = next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None)
+    return (min(len(left), len(right)) if at is None else at) // HASH_SIZE
 
 
 def _columns_differ(row: tuple[object, ...], leaf: bytes) -> str:
     """What of a row's look-up columns is not what its leaf says; empty when all agree."""
     try:
         envelope = msgspec.json.decode(leaf, type=codec.RawEnvelope)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         return f"the bytes are no event: {error}"
     said = (
         envelope.key, envelope.type, envelope.stream, envelope.source, envelope.occurred_at,

@@ -4,25 +4,38 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
+import subprocess
+import sys
+import time
+import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger.auditor import (
     AUDITOR_ROLE,
+    Answer,
     Contract,
     check,
     grant_sql,
     postgres,
     query,
+    render_table,
     sqlite,
     sqlite_child,
+    write_csv,
+    write_json,
 )
-from ledger.errors import LedgerError, QueryError
+from ledger.errors import LedgerError, QueryError, StoreError
 
 CANARY = "CANARY-d41d8cd9"
 CONTRACT = Contract(
@@ -762,3 +775,739 @@ def test_honest_questions_to_postgresql(
 ) -> None:
     """What only PostgreSQL has works as PostgreSQL means it."""
     assert rows(postgres_ledger, sql) == expected
+
+
+# --- no hidden content, whatever is put together
+
+FRAGMENTS = statements(
+    """
+events
+commits e
+approvals as a
+log_event
+access_token t
+model_commit
+main.log_event
+"log_event"
+json_each('[1]') j
+jsonb_array_elements_text('[1]') j
+(select * from log_event) events
+(select token from access_token) x
+(select * from events) x
+(select position, data from events union select id, token from access_token) y
+(values (1)) v
+lateral (select * from access_token) z
+with events as (select * from log_event) select * from events
+with good as (select secret as number, secret as n from log_event) select * from good
+with x as (select * from log_event), events as (select * from x) select * from events
+"""
+)
+VALUES = statements(
+    """
+*
+e.*
+position
+data
+token
+secret
+note
+leaf
+rowid
+count(*)
+max(token)
+group_concat(secret)
+string_agg(secret, ',')
+log_event
+events
+t
+(select token from access_token)
+(select max(secret) from log_event)
+exists (select 1 from access_token where token like 'C%')
+case when 1 in (select id from access_token) then data end
+lower("data")
+'CAN' || 'ARY'
+row_number() over (order by (select token from access_token))
+count(*) filter (where secret > 'A')
+"""
+)
+TAILS = statements(
+    """
+where position in access_token
+where position in (select id from access_token)
+where exists (select 1 from access_token)
+order by (select token from access_token)
+group by 1
+limit 5
+union select token from access_token
+union all select * from log_event
+natural join access_token
+join log_event l on l.position = 1
+cross join model_commit
+/* x */ -- y
+; select * from log_event
+"""
+)
+
+
+@st.composite
+def sql_texts(draw: st.DrawFn) -> str:
+    """SQL put together from pieces, most of it wrong, much of it about hidden tables."""
+    if draw(st.integers(0, 5)) == 0:
+        return draw(st.sampled_from([piece for piece in FRAGMENTS if piece.startswith("with")]))
+    tables = draw(st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=3))
+    values = draw(st.lists(st.sampled_from(VALUES), min_size=1, max_size=3))
+    tail = draw(st.lists(st.sampled_from(TAILS), max_size=2))
+    sql = " ".join(["select", ", ".join(values), "from", ", ".join(tables), *tail])
+    wrap = draw(st.sampled_from(["{}", "select * from ({}) q", "with q as ({}) select * from q"]))
+    return wrap.format(sql)
+
+
+@settings(max_examples=600)
+@given(sql=sql_texts())
+def test_no_put_together_sql_reads_hidden_content_on_sqlite(sql: str, sqlite_ledger: str) -> None:
+    """Not through both gates, and not through the second alone."""
+    path = sqlite_path(sqlite_ledger)
+    texts = [sql]
+    with suppress(QueryError):
+        texts.append(check(sql, CONTRACT, "sqlite"))
+    for text in texts:
+        assert CANARY not in repr(list(sqlite_child.answer(request_to_child(path, text))))
+
+
+@settings(max_examples=150)
+@given(sql=sql_texts())
+def test_no_put_together_sql_reads_hidden_content_on_postgresql(
+    sql: str, postgres_ledger: str
+) -> None:
+    """Not through both gates, and not through the second alone."""
+    for ask in (
+        lambda: query(postgres_ledger, sql, CONTRACT).rows,
+        lambda: postgres.run(postgres_ledger, sql, CONTRACT, limit=10, seconds=2),
+    ):
+        try:
+            found: Any = ask()
+        except LedgerError as error:
+            found = str(error)
+        assert CANARY not in repr(found)
+
+
+@settings(max_examples=300)
+@given(
+    sql=st.one_of(sql_texts(), st.text(max_size=80), st.sampled_from(HONEST).map(lambda h: h[0]))
+)
+def test_what_passes_gate_1_passes_again_unchanged(sql: str) -> None:
+    """The result is a fixed point; whatever comes in, the outcome is SQL or a QueryError."""
+    for kind in ("sqlite", "postgresql"):
+        try:
+            once = check(sql, CONTRACT, kind)
+        except QueryError:
+            continue
+        assert check(once, CONTRACT, kind) == once
+
+
+# --- bounds
+
+SLOW = [
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n",
+    "select count(*) from "
+    + ", ".join(
+        f"(select a.number from commits a, commits b, commits c, commits d) x{i}" for i in range(5)
+    ),
+    "with recursive n(i) as (select 1 union all select i + 1 from n) select i from n",
+]
+
+
+@pytest.mark.parametrize("sql", SLOW, ids=["endless", "crossed", "many rows"])
+def test_a_query_ends_at_its_time_limit(sql: str, ledger: str) -> None:
+    """The refusal names the limit and how to narrow the query."""
+    start = time.monotonic()
+    with pytest.raises(QueryError, match=r"time limit of 0\.5 seconds") as refusal:
+        query(ledger, sql, CONTRACT, seconds=0.5, limit=None)
+    assert "Filter by" in refusal.value.hint
+    assert time.monotonic() - start < 3
+
+
+def test_a_long_c_function_is_killed(sqlite_ledger: str) -> None:
+    """SQLite looks at no clock inside one function; its process is ended from outside."""
+    grow = "with recursive n(i, t) as (select 1, 'a' union all select i + 1, t || t from n where i < 24)"
+    sql = f"{grow} select instr(t, substr(t, length(t) / 2) || 'b') from n where i = 23"
+    start = time.monotonic()
+    with pytest.raises(QueryError, match="time limit"):
+        query(sqlite_ledger, sql, CONTRACT, seconds=0.5)
+    assert time.monotonic() - start < 4
+
+
+def test_a_text_cannot_grow_without_bound_on_sqlite(sqlite_ledger: str) -> None:
+    """16 MiB is the longest text or row."""
+    sql = (
+        "with recursive n(i, t) as (select 1, 'a' union all select i + 1, t || t from n where i < 40)"
+        " select max(length(t)) from n"
+    )
+    with pytest.raises(QueryError, match="memory"):
+        query(sqlite_ledger, sql, CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "truncated"),
+    [(0, 0, True), (1, 1, True), (3, 3, True), (4, 4, False), (5, 4, False), (None, 4, False)],
+)
+def test_rows_are_limited(limit: int | None, count: int, truncated: bool, ledger: str) -> None:
+    """There are four commits; whether more exist than come back is said exactly."""
+    answer = query(ledger, "select number from commits order by 1", CONTRACT, limit=limit)
+    assert answer.rows == [(i,) for i in range(count)]
+    assert answer.truncated is truncated
+    assert answer.columns == ("number",)
+
+
+def test_many_rows_come_in_chunks(ledger: str) -> None:
+    """Without a limit every row comes, in order."""
+    sql = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000) select i from n"
+    assert rows(ledger, sql, limit=None) == [(i,) for i in range(1, 20001)]
+    assert len(rows(ledger, sql, limit=12345)) == 12345
+
+
+def test_an_answer_has_a_size_limit(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that no one can hold is refused while it comes."""
+    for module in (sqlite, postgres):
+        monkeypatch.setattr(module, "MAX_ANSWER_BYTES", 10_000)
+    sql = "with recursive n(i) as (select 1 union all select i + 1 from n where i < 20000) select i from n"
+    with pytest.raises(QueryError, match="larger than"):
+        query(ledger, sql, CONTRACT, limit=None)
+
+
+def test_an_empty_answer_has_columns(ledger: str) -> None:
+    """No rows is an answer too."""
+    answer = query(ledger, "select number, subject from commits where number > 99", CONTRACT)
+    assert (answer.columns, answer.rows, answer.truncated) == (("number", "subject"), [], False)
+    assert answer.seconds > 0
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select " + "(" * 200 + "1" + ")" * 200,
+        "select " + "not " * 2000 + "1",
+        "select " + "- " * 2000 + "1",
+        "select " + "case when 1 then " * 60 + "1" + " end" * 60,
+        "select " + "abs(" * 49 + "1" + ")" * 49 + " + " * 3000 + "1",
+        "select 1" + "::text" * 400,
+        "select a" + ".b" * 1000 + " from events",
+        "select " + "array[" * 40 + "1" + "]" * 40,
+        "select " + "text(" * 40 + "1" + ")" * 40,
+        "select " + "date[" * 30 + "1" + "]" * 30,
+        "select " + ", ".join(["1"] * 20_000),
+        "select '" + "x" * 70_000 + "'",
+        "with " * 1000,
+        "(" * 30_000,
+        "\ud800",
+        "",
+        " \n",
+        "select 1\x00",
+        "select 1\x1b[2J",
+        ";",
+        "--",
+    ],
+)
+def test_extreme_texts_are_refused_soon(sql: str) -> None:
+    """Depth, length, odd characters and ambiguity end in a refusal that says so, within seconds."""
+    start = time.monotonic()
+    for kind in ("sqlite", "postgresql"):
+        with pytest.raises(QueryError) as refusal:
+            check(sql, CONTRACT, kind)
+        assert refusal.value.hint
+    assert time.monotonic() - start < 5
+
+
+def test_a_long_list_of_values_is_accepted(ledger: str) -> None:
+    """Thousands of values in one IN are ordinary."""
+    values = ", ".join(str(i) for i in range(2, 6000))
+    sql = f"select number from commits where number in ({values}) order by 1"
+    assert rows(ledger, sql) == [(2,), (3,)]
+
+
+# --- what a refusal says
+
+
+@pytest.mark.parametrize(
+    ("sql", "message", "hint"),
+    [
+        ("select * from evens", "no view evens at line 1, column 15", "Did you mean events?"),
+        (
+            "select *\nfrom  log_event",
+            "no view log_event at line 2, column 7",
+            "approvals, commits, events, reviews",
+        ),
+        ("select lenght(type) from events", "lenght is not accepted on", "length"),
+        ("insert into events values (1)", "INSERT is not accepted", "SELECT"),
+        (
+            "select 1; select 2",
+            "more than one statement: a semicolon stands at line 1, column 9",
+            "one query",
+        ),
+        ("select * from events where type = ?", "Parameters are not accepted", "the value itself"),
+        ("select * from main.events", "schema before a name", "name of the view alone"),
+        ("with events as (select 1) select 1", "alias events is not accepted", "choose another"),
+        ("select 1 from", "cannot be understood at line 1, column", "commas"),
+        ("select 'abc", "not closed", "single quotes"),
+        ("select type as 'x' from events", "'x' at line 1, column 16", "double quotes"),
+        ("select * from events for update", "FOR UPDATE", "only reads"),
+        ("select * from events where position in reviews", "IN with a bare name", "IN (SELECT"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_refusal_says_what_where_and_what_to_do(
+    sql: str, message: str, hint: str, kind: str
+) -> None:
+    """The message names the thing and its place, the hint the way out."""
+    with pytest.raises(QueryError) as refusal:
+        check(sql, CONTRACT, kind)
+    assert message in refusal.value.message
+    assert hint.replace('"', "") in refusal.value.hint.replace('"', "")
+    assert refusal.value.exit_code == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "hint"),
+    [
+        ("sqlite", "select now()", "datetime('now')"),
+        ("sqlite", "select * from generate_series(1, 2)", "WITH RECURSIVE"),
+        ("sqlite", "select to_char(1)", "strftime"),
+        ("postgresql", "select group_concat(type) from events", "string_agg"),
+        ("postgresql", "select strftime('%Y', type) from events", "to_char"),
+        ("postgresql", "select ifnull(1, 2)", "coalesce"),
+    ],
+)
+def test_functions_of_the_other_database_are_explained(kind: str, sql: str, hint: str) -> None:
+    """Whoever moves a query to the other database is told the name there."""
+    with pytest.raises(QueryError, match="is not accepted on") as refusal:
+        check(sql, CONTRACT, kind)
+    assert hint in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    ("sql", "name", "hint"),
+    [
+        ("select sha from commits", "sha", "commits has repository, commit_sha"),
+        ("select commit_shaa from commits", "commit_shaa", "Did you mean commit_sha?"),
+        ("select c.commit_shaa from commits c", "c.commit_shaa", "Did you mean commit_sha?"),
+        ('select 1 from commits where subject = "Allow api"', "Allow api", "'single quotes'"),
+    ],
+)
+def test_an_unknown_column_is_explained(sql: str, name: str, hint: str, ledger: str) -> None:
+    """Also a text in double quotes, which SQLite alone would take for a text."""
+    with pytest.raises(QueryError, match=f"There is no column {name}") as refusal:
+        query(ledger, sql, CONTRACT)
+    assert hint in refusal.value.hint
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select nosuch.number from commits",
+        "select number from commits, reviews",
+        "select count(number, 1, 2) from commits",
+        "select number from commits union select number, 1 from commits",
+        "select * from commits group by 99",
+    ],
+)
+def test_what_the_database_says_is_passed_on(sql: str, ledger: str) -> None:
+    """Its own words, without its internals."""
+    with pytest.raises(QueryError) as refusal:
+        query(ledger, sql, CONTRACT)
+    assert "Traceback" not in str(refusal.value)
+    assert "LINE 1" not in str(refusal.value)
+
+
+def test_a_view_that_is_not_there_yet(ledger: str) -> None:
+    """A contract may be newer than the database."""
+    newer = Contract({**CONTRACT.views, "deployments": ("id",)})
+    with pytest.raises(QueryError, match="no view deployments yet") as refusal:
+        query(ledger, "select * from deployments", newer)
+    assert "ledger init" in refusal.value.hint
+    assert rows(ledger, "select 1") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite:////no/such/ledger.db", "no ledger at /no/such/ledger.db"),
+        ("sqlite://", "no database of the kind"),
+        ("sqlite:///:memory:", "no database of the kind"),
+        ("mysql://u:secret@h/d", "no database of the kind 'mysql'"),
+        ("ledger.db", "no database of the kind"),
+        ("postgresql://u:secret@127.0.0.1:1/d?connect_timeout=2", "cannot be reached"),
+        ("postgresql://u:secret@h/d?nosuch=1", "URL cannot be read"),
+    ],
+)
+def test_a_database_that_cannot_be_asked(url: str, message: str) -> None:
+    """The error says which, and never a password."""
+    with pytest.raises(StoreError, match=message) as error:
+        query(url, "select 1", CONTRACT)
+    assert error.value.hint
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [(-1, 1.0), (1, 0.0), (1, -1.0), (1, float("nan"))])
+def test_limits_must_make_sense(limit: int, seconds: float, ledger: str) -> None:
+    """A limit that no query could keep is refused."""
+    with pytest.raises(QueryError):
+        query(ledger, "select 1", CONTRACT, limit=limit, seconds=seconds)
+
+
+def test_a_dialect_must_be_known() -> None:
+    """There are two."""
+    with pytest.raises(QueryError, match="mysql"):
+        check("select 1", CONTRACT, "mysql")
+
+
+# --- SQLite as it is used
+
+
+def test_a_ledger_is_read_while_it_is_written(tmp_path: Path) -> None:
+    """A writer in mid-transaction neither waits nor is seen."""
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path, isolation_level=None) as writer:
+        writer.execute("pragma journal_mode = wal")
+        for statement in SCHEMA:
+            writer.execute(statement)
+        writer.execute("begin immediate")
+        writer.execute("insert into log_event values (99, 'x', '', '')")
+        assert rows(f"sqlite:///{path}", "select count(*) from events") == [(3,)]
+        writer.execute("commit")
+        assert rows(f"sqlite:///{path}", "select count(*) from events") == [(4,)]
+    writer.close()
+
+
+def test_relative_urls_and_driver_names(
+    sqlite_ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URLs of SQLAlchemy work as they are."""
+    (tmp_path / "ledger.db").write_bytes(sqlite_path(sqlite_ledger).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert rows("sqlite:///ledger.db", "select 1") == [(1,)]
+    assert rows("sqlite+pysqlite:///ledger.db?timeout=5", "select 1") == [(1,)]
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """Its error is shown as SQLite says it."""
+    (tmp_path / "x.db").write_text("not a database, " * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        query(f"sqlite:///{tmp_path / 'x.db'}", "select 1", CONTRACT)
+
+
+def test_values_are_plain_on_sqlite(tmp_path: Path) -> None:
+    """Bytes become hex text, text that is no UTF-8 becomes visible, infinities become text."""
+    path = tmp_path / "odd.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table t(a)")
+        connection.execute("create view v as select a from t")
+        connection.execute(
+            "insert into t values (x'00ff'), (cast(x'61ff' as text)), (9e999), (1), (null)"
+        )
+    connection.close()
+    answer = query(f"sqlite:///{path}", "select a from v", Contract({"v": ("a",)}))
+    assert [row[0] for row in answer.rows] == ["00ff", "a\\xff", "inf", 1, None]
+
+
+def test_the_child_process_says_nothing_more_than_its_answer(sqlite_ledger: str) -> None:
+    """It is a script that reads one request and ends; without one it fails."""
+    request = json.dumps(request_to_child(sqlite_path(sqlite_ledger), "select 1 as x"))
+    command = [sys.executable, "-I", "-S", sqlite_child.__file__]
+    done = subprocess.run(command, input=request, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ['{"columns":["x"]}', "[1]", '{"truncated":false}']
+    assert done.stderr == ""
+
+
+def test_a_child_process_that_dies_is_an_error(
+    sqlite_ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer is not an empty answer."""
+    monkeypatch.setattr(sqlite_child, "__file__", "/no/such/script")
+    with pytest.raises(QueryError, match="ended without an answer"):
+        query(sqlite_ledger, "select 1", CONTRACT)
+
+
+def test_asking_imports_neither_sqlalchemy_nor_more_than_needed() -> None:
+    """Start-up is what a command line waits for."""
+    code = (
+        "import sys, ledger.auditor; early = set(sys.modules);"
+        "assert not early & {'sqlglot', 'psycopg', 'sqlite3', 'sqlalchemy'}, early;"
+        "ledger.auditor.check('select 1', ledger.auditor.Contract({}), 'sqlite');"
+        "assert 'sqlalchemy' not in sys.modules and 'psycopg' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+# --- the role on PostgreSQL
+
+
+@pytest.fixture
+def second_ledger(postgres_ledger: str, postgres_admin: str) -> Iterator[str]:
+    """Another schema with the same views, not granted yet; the URL is its owner's."""
+    url = postgres_ledger.replace("ledger_one", "ledger_two")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("create schema ledger_two")
+        for statement in SCHEMA:
+            connection.execute(statement.encode())
+    yield url
+    with psycopg.connect(postgres_admin, autocommit=True) as admin:
+        admin.execute("drop schema ledger_two cascade")
+
+
+def run_all(url: str, *texts: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for text in texts:
+            connection.execute(text.encode())
+
+
+def test_views_are_closed_until_granted(second_ledger: str) -> None:
+    """Granting opens the views, and doing it again changes nothing."""
+    with pytest.raises(QueryError) as refusal:
+        query(second_ledger, "select * from events", CONTRACT)
+    assert "ledger init" in refusal.value.hint
+    for _ in range(2):
+        run_all(second_ledger, *grant_sql(list(CONTRACT.views)))
+        assert len(rows(second_ledger, "select * from events")) == 3
+
+
+def test_granting_takes_away_what_was_too_much(second_ledger: str) -> None:
+    """A table that the role can read stops every query until `ledger init` has run again."""
+    run_all(
+        second_ledger,
+        *grant_sql(list(CONTRACT.views)),
+        f"grant select on access_token to {AUDITOR_ROLE}",
+    )
+    with pytest.raises(QueryError, match="can read access_token") as refusal:
+        query(second_ledger, "select 1", CONTRACT)
+    assert "ledger init" in refusal.value.hint
+    run_all(second_ledger, *grant_sql(list(CONTRACT.views)))
+    assert rows(second_ledger, "select 1") == [(1,)]
+
+
+def test_a_column_or_public_grant_is_noticed_too(second_ledger: str) -> None:
+    """Also what PUBLIC may read, and single columns."""
+    run_all(
+        second_ledger,
+        *grant_sql(list(CONTRACT.views)),
+        "grant select (secret) on log_event to public",
+    )
+    with pytest.raises(QueryError, match="can read log_event"):
+        query(second_ledger, "select 1", CONTRACT)
+
+
+def test_a_role_with_powers_is_refused(postgres_ledger: str, postgres_admin: str) -> None:
+    """Memberships and attributes of the role must be none."""
+    for give, take in (
+        (
+            f"grant pg_read_all_data to {AUDITOR_ROLE}",
+            f"revoke pg_read_all_data from {AUDITOR_ROLE}",
+        ),
+        (f"alter role {AUDITOR_ROLE} createrole", f"alter role {AUDITOR_ROLE} nocreaterole"),
+    ):
+        run_all(postgres_admin, give)
+        try:
+            with pytest.raises(QueryError, match="rights beyond"):
+                query(postgres_ledger, "select 1", CONTRACT)
+        finally:
+            run_all(postgres_admin, take)
+    assert rows(postgres_ledger, "select 1") == [(1,)]
+
+
+def test_a_user_outside_the_role_is_told_so(postgres_ledger: str, postgres_admin: str) -> None:
+    """Nothing runs unprotected."""
+    run_all(postgres_admin, "create role auditor_test_outsider login")
+    url = postgres_ledger.replace(f"{OWNER}@", "auditor_test_outsider@")
+    try:
+        run_all(postgres_admin, "grant usage on schema ledger_one to auditor_test_outsider")
+        with pytest.raises(QueryError, match="may not act as ledger_auditor") as refusal:
+            query(url, "select 1", CONTRACT)
+        assert "ledger init" in refusal.value.hint
+    finally:
+        run_all(
+            postgres_admin, "drop owned by auditor_test_outsider", "drop role auditor_test_outsider"
+        )
+
+
+def test_without_the_role_nothing_runs(
+    postgres_ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger set up without the right to make roles says what to do."""
+    monkeypatch.setattr(postgres, "AUDITOR_ROLE", "no_such_role")
+    with pytest.raises(QueryError, match="has no role no_such_role") as refusal:
+        query(postgres_ledger, "select 1", CONTRACT)
+    assert "ledger init" in refusal.value.hint
+
+
+@pytest.mark.usefixtures("postgres_ledger")
+def test_a_superuser_is_shielded_as_well(postgres_admin: str) -> None:
+    """The superuser's own session reads no more than an auditor."""
+    url = postgres_admin + "&options=-csearch_path%3Dledger_one"
+    assert len(rows(url, "select * from events")) == 3
+    with pytest.raises(QueryError, match="permission denied"):
+        postgres.run(url, "select * from log_event", CONTRACT, limit=1, seconds=5)
+
+
+def test_grants_are_plain_statements(postgres_ledger: str) -> None:
+    """No % and no colon: every driver takes them for what they are; names are quoted."""
+    texts = grant_sql(["events", 'odd"view'], 'odd"role')
+    assert not any(set(text) & set("%:") for text in texts)
+    assert texts[-1] == 'GRANT SELECT ON "odd""view" TO "odd""role"'
+    with psycopg.connect(postgres_ledger) as connection:
+        connection.execute(b'create view "odd""view" as select 1 as a')
+        for text in texts:
+            connection.execute(text.encode())
+        connection.rollback()
+
+
+def test_the_transaction_is_read_only_and_gone(postgres_ledger: str, postgres_admin: str) -> None:
+    """Nothing is left behind: no session, no lock, no notification."""
+    postgres.run(postgres_ledger, "select pg_advisory_lock(7)", CONTRACT, limit=1, seconds=5)
+    found = None
+    for _ in range(50):
+        with psycopg.connect(postgres_admin) as admin:
+            found = admin.execute(
+                "select count(*) from pg_locks where locktype = 'advisory'"
+            ).fetchone()
+        if found == (0,):
+            break
+        time.sleep(0.05)
+    assert found == (0,)
+
+
+def test_values_are_plain_on_postgresql(postgres_ledger: str) -> None:
+    """Whatever its type, a value is None, bool, int, float or text."""
+    sql = (
+        "select 1.50::numeric, 2.00::numeric, 'infinity'::float8, 1e400::numeric, array['a', null],"
+        " row(1, 'x'), decode('00ff', 'hex'), 'infinity'::timestamp, '\\x01'::bytea, 1::int2"
+    )
+    _, found, _ = postgres.run(postgres_ledger, sql, CONTRACT, limit=1, seconds=5)
+    assert found[0][:3] == (1.5, 2, "inf")
+    assert found[0][3] == "1" + "0" * 400
+    assert found[0][4:] == ('["a", null]', '["1", "x"]', "00ff", "infinity", "01", 1)
+    json.dumps(found, allow_nan=False)
+
+
+# --- output
+
+
+def answer_of(*values: Any, columns: tuple[str, ...] = ("a", "b")) -> Answer:
+    return Answer(columns, list(values), False, "select 1", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd", "'+cmd"),
+        ("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0"),
+        ("@sum(1)", "'@sum(1)"),
+        ("\tx", "'\tx"),
+        ("\r=1", '"\'\r=1"'),
+        ("  =1", "'  =1"),
+        ("＝1", "'＝1"),
+        ("-5", "-5"),
+        ("+1.5e3", "+1.5e3"),
+        (-5, "-5"),
+        (-0.5, "-0.5"),
+        ("-5-3", "'-5-3"),
+        ("a=1", "a=1"),
+        ('say "x", y', '"say ""x"", y"'),
+        (None, ""),
+        (True, "true"),
+        (False, "false"),
+        ("é", "é"),
+    ],
+)
+def test_csv_defuses_formulas(value: Any, cell: str) -> None:
+    """What a spreadsheet would run gets an apostrophe; numbers and other text stay as they are."""
+    stream = io.StringIO(newline="")
+    write_csv(answer_of((value, "end"), columns=("=a", "b")), stream)
+    assert stream.getvalue() == f"'=a,b\r\n{cell},end\r\n"
+
+
+def test_json_is_an_array_of_objects() -> None:
+    """Equal names are numbered, also past names that look numbered; order is kept."""
+    stream = io.StringIO()
+    columns = ("n", "n", "n_2", "n", "")
+    write_json(answer_of((1, 2.5, "x", None, True), (6, 7, 8, 9, False), columns=columns), stream)
+    assert [list(row.items()) for row in json.loads(stream.getvalue())] == [
+        [("n", 1), ("n_3", 2.5), ("n_2", "x"), ("n_4", None), ("", True)],
+        [("n", 6), ("n_3", 7), ("n_2", 8), ("n_4", 9), ("", False)],
+    ]
+
+
+def test_json_of_no_rows() -> None:
+    """An empty array."""
+    stream = io.StringIO()
+    write_json(answer_of(), stream)
+    assert json.loads(stream.getvalue()) == []
+
+
+HOSTILE_TEXT = "a\x1b[31mred\x07\n\r\t\u202egpj.exe\u2066\u200b\x9b2J\u2028\ud800é漢"
+
+
+def test_json_shows_no_control_characters() -> None:
+    """They are escaped, and come back as they were."""
+    stream = io.StringIO()
+    write_json(answer_of((HOSTILE_TEXT, 1), columns=(HOSTILE_TEXT, "b")), stream)
+    shown = stream.getvalue()
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "é漢" in shown
+    assert json.loads(shown) == [{HOSTILE_TEXT: HOSTILE_TEXT, "b": 1}]
+
+
+def test_a_table_is_aligned() -> None:
+    """Numbers on the right, text on the left, wide characters counted as two."""
+    table = render_table(
+        answer_of(("漢字", 1, None), ("x", -20, True), columns=("name", "n", "flag")), 60
+    )
+    assert table.splitlines() == [
+        "name    n  flag",
+        "----  ---  ----",
+        "漢字    1  NULL",
+        "x     -20  true",
+        "(2 rows)",
+    ]
+
+
+def test_a_table_shows_no_control_characters() -> None:
+    """A hostile commit subject cannot rewrite the terminal."""
+    table = render_table(answer_of((HOSTILE_TEXT, 1), columns=(HOSTILE_TEXT, "b")), 200)
+    assert all(character.isprintable() or character == "\n" for character in table)
+    assert table.count("\n") == 4
+    assert r"a\u001b[31mred\u0007\n\r\t\u202egpj.exe\u2066\u200b\u009b2J\u2028\ud800é漢" in table
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.text(), st.one_of(st.none(), st.integers(), st.text()), st.floats()),
+        max_size=5,
+    ),
+    width=st.integers(20, 120),
+)
+def test_a_table_keeps_its_width(rows: list[tuple[Any, ...]], width: int) -> None:
+    """No line is wider, whatever the cells hold; nothing unprintable comes out."""
+    table = render_table(answer_of(*rows, columns=("first", "second", "third")), width)
+    for line in table.splitlines():
+        assert len(line) <= width
+        assert not any(unicodedata.category(character).startswith("C") for character in line)
+
+
+def test_many_columns_become_lines() -> None:
+    """Where columns do not fit side by side, each value has a line."""
+    names = tuple(f"column_{i}" for i in range(30))
+    table = render_table(answer_of(tuple(range(30)), columns=names), 40)
+    assert table.splitlines()[:3] == ["-- row 1", "column_0   0", "column_1   1"]
+
+
+def test_a_truncated_table_says_so() -> None:
+    """One never takes the first rows for all of them."""
+    table = render_table(Answer(("a",), [(1,)], True, "", 0.0))
+    assert table.endswith("(1 row, there are more)\n")
+    assert render_table(Answer((), [], False, "", 0.0)).endswith("(0 rows)\n")
+
+
+def test_long_cells_are_cut() -> None:
+    """With an ellipsis, the widest column first."""
+    table = render_table(answer_of(("x" * 50, "short"), columns=("long", "b")), 30)
+    assert table.splitlines()[2] == "x" * 22 + "…  short"

@@ -39,5 +39,5 @@ class Answer:
 
 def nearest(name: str, candidates: frozenset[str]) -> str:
     """'Did you mean a, b?' for the most similar candidates; empty if none is similar."""
-    near = get_close_matches(name.lower(), sorted(candidates), n=3, cutoff=0.6)
+    near = get_close_matches(name.lower(), sorted(candidates), n=3, cutoff=0.75)
     return f"Did you mean {', '.join(near)}?" if near else ""

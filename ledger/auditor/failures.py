@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from ledger.auditor.contract import MAX_ANSWER_BYTES, Contract, nearest
-from ledger.errors import QueryError
+from ledger.errors import QueryError, StoreError
 
 _NARROW: Final = (
     "Filter by repository, environment or time, select fewer columns, or aggregate in SQL."
@@ -45,12 +45,22 @@ def no_column(name: str, sql: str, contract: Contract) -> QueryError:
 
 def from_sqlite(
     kind: str, message: str, sql: str, contract: Contract, seconds: float
-) -> QueryError:
+) -> QueryError | StoreError:
     """The error of the child process, by its kind and SQLite's message."""
     if kind == "time":
         return too_slow(seconds)
-    if kind == "memory" or "too big" in message or "full" in message:
+    if kind == "memory" or "too big" in message or "is full" in message:
         return out_of_memory()
+    if message == "disk I/O error":
+        return QueryError(
+            f"The database could not go on: {message}.",
+            hint=f"If small queries work, this one needs too much temporary space. {_NARROW}",
+        )
+    if re.search("unable to open|readonly|not a database|disk image|locked", message):
+        return StoreError(
+            f"The ledger cannot be read: {message}.",
+            hint="Reading needs the right to read the file, and to write its -shm file beside it.",
+        )
     if column := re.match(r"no such column: (.+)", message):
         return no_column(column[1], sql, contract)
     if re.search(r"not authorized|prohibited", message):

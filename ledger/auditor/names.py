@@ -103,11 +103,15 @@ def name_columns(tree: exp.Expr) -> None:
         top = top.this
     if not isinstance(top, exp.Select):
         return
-    for number, column in enumerate(top.expressions, 1):
-        if not isinstance(column, (exp.Alias, exp.Column, exp.Star)):
-            name = _natural_name(column) or f"column_{number}"
-            named = exp.Alias(this=column.copy(), alias=exp.to_identifier(name, quoted=True))
-            column.replace(named)
+    named = [_named(column, number) for number, column in enumerate(top.expressions, 1)]
+    top.set("expressions", named)
+
+
+def _named(column: Any, number: int) -> Any:
+    if isinstance(column, (exp.Alias, exp.Column, exp.Star)):
+        return column
+    name = _natural_name(column) or f"column_{number}"
+    return exp.Alias(this=column, alias=exp.to_identifier(name, quoted=True))
 
 
 def _natural_name(node: Any) -> str:

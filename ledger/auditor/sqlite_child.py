@@ -11,7 +11,7 @@ The query may read the views' own columns and exactly those triples. So even a q
 should have refused, with a CTE named like a view, reaches no column that the views do not read.
 
 SQLite reports `count(*)` and merged views as a read of no column at all, without saying for whom.
-That must be let through, for tables behind views alone: row counts of those are no secret here.
+That must be let through, but only for tables that views read: their row counts are no secret.
 """
 
 from __future__ import annotations
@@ -85,13 +85,13 @@ def _judge(connection: sqlite3.Connection, request: dict[str, Any]) -> _Authoriz
     views = set(request["views"])
     table_functions = set(request["table_functions"])
     reads, calls = _learn(connection, request)
-    tables = {table for table, _, _ in reads} | views | table_functions
+    hidden = _tables(connection) - {str(table) for table, _, _ in reads} - views
     functions = set(request["functions"]) | calls
 
     def allowed(action: int, first: str | None, second: str | None, inner: str | None) -> bool:
         if action == _ACTION["READ"]:
-            if second == "":  # count(*) and merged views: no column, and nobody says for whom
-                return first in tables
+            if second == "":  # no column; and what is no table is a CTE
+                return first not in hidden
             return first in views or first in table_functions or (first, second, inner) in reads
         if action == _ACTION["FUNCTION"]:
             return str(second).lower() in functions
@@ -103,6 +103,16 @@ def _judge(connection: sqlite3.Connection, request: dict[str, Any]) -> _Authoriz
         return sqlite3.SQLITE_OK if allowed(action, first, second, inner) else sqlite3.SQLITE_DENY
 
     return judge
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    """Every table and view; SQLite's own under each of their names."""
+    connection.set_authorizer(None)
+    found = {name for (name,) in connection.execute("select name from sqlite_master")}
+    return found | {f"sqlite_{name}" for name in _SCHEMA_TABLES}
+
+
+_SCHEMA_TABLES = ("master", "schema", "temp_master", "temp_schema")
 
 
 def _learn(
@@ -157,21 +167,25 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _bound_files() -> None:
-    """Large sorts go to temporary files; those have a limit too where the system knows one."""
+def _bound_process(seconds: float) -> None:
+    """Bounds large sorts, which go to temporary files, and the life of an orphan."""
     try:
         import resource  # noqa: PLC0415  # not on Windows
     except ImportError:
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    soft = _TEMPORARY_FILE_BYTES if hard < 0 else min(_TEMPORARY_FILE_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    for kind, wanted in (
+        (resource.RLIMIT_FSIZE, _TEMPORARY_FILE_BYTES),
+        (resource.RLIMIT_CPU, math.ceil(seconds) + 2),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
 def main() -> None:
     """Answers the one request on standard input."""
-    _bound_files()
-    for line in answer(json.load(sys.stdin)):
+    request = json.load(sys.stdin)
+    _bound_process(request["seconds"])
+    for line in answer(request):
         sys.stdout.write(json.dumps(line, separators=(",", ":")))
         sys.stdout.write("\n")
 

@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from ledger.config import Settings
+    from ledger.store.schema import Made
 
 
 @click.command()
@@ -29,22 +30,25 @@ def init(database: str) -> None:
     else:
         config.write_new(path, database or "sqlite:///ledger.db")
         settings = config.load()
-    fresh = set_up(settings)
+    made = set_up(settings)
+    fresh = made.fresh
+    if made.warning:
+        click.echo(click.style(f"warning: {made.warning}", fg="yellow"), err=True)
     click.echo(f"{'Made' if fresh else 'Upgraded'} the ledger of {path}.")
     if fresh:
         click.echo("Keep ledger.key safe and out of Git: without it, secrets no longer compare.")
         click.echo("Next: ledger source add git NAME --url URL --branch BRANCH, then ledger ingest.")
 
 
-def set_up(settings: Settings) -> bool:
-    """Makes or upgrades the database and the key; gives whether the ledger is new."""
+def set_up(settings: Settings) -> Made:
+    """Makes or upgrades the database and the key."""
     from ledger import config, registry  # noqa: PLC0415
     from ledger.store import schema  # noqa: PLC0415
 
-    fresh = schema.initialise(settings.database_url, registry.projections())
-    if fresh:
+    made = schema.initialise(settings.database_url, registry.projections())
+    if made.fresh:
         config.write_key(settings.path(settings.redaction.key_file))
-    return fresh
+    return made
 
 
 @click.group()

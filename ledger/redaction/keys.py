@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ledger.redaction.names import NAME_BYTES, hides, is_strong, is_weak
+from ledger.redaction.names import NAME_BYTES, STRONG, hides, strength
 from ledger.redaction.scan import key_ends
 from ledger.redaction.spans import Edit
 from ledger.redaction.values import Place, literal
@@ -33,22 +33,23 @@ _SHELL_DEFAULT = re.compile(rb":?[-=][\"']?([^}\"'\r\n]*)")
 _TEMPLATE_DEFAULT = re.compile(rb"\bdefault[ \t]+\\{0,8}[\"'`]([^\"'`\\\r\n]+)")
 
 
-def key_edits(path: str, blob: bytes) -> list[Edit]:
+def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
     """The literal values of sensitive keys. Linear: keys inside a value found are not looked at again."""
     found: list[Edit] = []
     done = 0
-    for end in sorted(key_ends(blob)):
+    for end in sorted(key_ends(blob, signs)):
         if end <= done:
             continue
         low = max(0, end - 80)
         word = blob[low:end]
         name = word[len(word.rstrip(NAME_BYTES)) :].lstrip(b"-.")
-        strong = is_strong(name)
-        if not strong and not is_weak(name):
+        grade = strength(name)
+        if not grade:
             continue
-        for edit in _values(path, blob, end - len(name), end, strong):
-            found.append(edit)
-            done = max(done, edit.end)
+        for edit in _values(path, blob, end - len(name), end, grade == STRONG):
+            if name != b"secretKey" or not edit.value.isalpha():  # there it names a key of a Secret
+                found.append(edit)
+                done = max(done, edit.end)
     return found
 
 

@@ -17,19 +17,23 @@ import re
 
 from ledger.redaction.spans import is_token
 
+WEAK, STRONG = 1, 2
 NAME_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
-_STRONG = re.compile(rb"(?i:(?<!no)password|(?<!no)passwd)$|(?:^|[_.-])(?i:pwd)$|[a-z0-9]Pwd$")
-_WEAK = re.compile(
-    rb"(?i:(?<!next)(?<!page)(?<!continue)(?<!continuation)(?<!next_)(?<!page_)token"
-    rb"|(?:api|access|secret|private|account|encryption|signing|master)[_.-]?key"
-    rb"|(?:client|consumer|shared|cookie|webhook|app|application|signing|oauth|jwt|session)[_.-]?secret"
-    rb"|_pass)$"
+_STRONG = (b"password", b"passwd")
+_PWD = re.compile(rb"(?:^|[_.-])(?i:pwd)$|[a-z0-9]Pwd$")
+_KEYS = (b"api", b"access", b"secret", b"private", b"account", b"encryption", b"signing", b"master")
+_SECRETS = (b"client", b"consumer", b"shared", b"cookie", b"webhook", b"app", b"application")
+_WEAK = (
+    b"token",
+    *(kind + b"key" for kind in _KEYS),
+    *(kind + b"secret" for kind in (*_SECRETS, b"signing", b"oauth", b"jwt", b"session")),
 )
+_NEITHER = (b"nopassword", b"nopasswd", b"nexttoken", b"pagetoken", b"continuetoken")
 
 _VARIABLE = re.compile(
     rb"\$?\{\{[^{}]*\}\}|[$#@%]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+"
 )
-_COMMAND = (b"$(", b"<(", b"`", b"${")
+_COMMAND = (b"$(", b"<(", b"`")
 _NO_SECRET = re.compile(
     rb"(?i:~|null|nil|none|undefined|true|false|yes|no|on|off"
     rb"|str|string|text|int|integer|number|bool|boolean|object|bytes|any|optional|required"
@@ -50,24 +54,29 @@ _NAME_LIKE = re.compile(
 )
 
 
-def is_strong(name: bytes) -> bool:
-    """Whether any literal value of this key is a secret."""
-    return _STRONG.search(name) is not None
-
-
-def is_weak(name: bytes) -> bool:
-    """Whether a value of this key is a secret if it looks like one."""
-    return _WEAK.search(name) is not None
+def strength(name: bytes) -> int:
+    """How sensitive a key is by its name: STRONG, WEAK, or 0 if it is not."""
+    lower = name.lower()
+    if lower.endswith(b"pwd"):
+        return STRONG if _PWD.search(name) else 0
+    word = lower.translate(None, b"_.-")
+    if word.endswith(_NEITHER):
+        return 0
+    if word.endswith(_STRONG):
+        return STRONG
+    return WEAK if word.endswith(_WEAK) or lower.endswith(b"_pass") else 0
 
 
 def hides(value: bytes, strong: bool) -> bool:
     """Whether this value of a sensitive key is a secret."""
     value = value.strip()
-    if not value or is_token(value) or _NO_SECRET.fullmatch(value) or value.startswith(_COMMAND[:3]):
+    if not value or is_token(value) or _NO_SECRET.fullmatch(value) or value.startswith(_COMMAND):
         return False
     literal = _VARIABLE.sub(b"", value)
     if len(literal) < len(value):
-        return strong and len(re.sub(rb"\W", b"", literal)) >= 6 and not value.startswith(_COMMAND)
+        return strong and len(re.sub(rb"\W", b"", literal)) >= 6
+    if value.startswith(b"${"):  # cut short by a quote inside the braces
+        return False
     if strong:
         return not (value.isdigit() and len(value) < 4) and not _is_sentence(value)
     return len(value) >= 8 and len(value.split()) == 1 and not _NAME_LIKE.fullmatch(value)

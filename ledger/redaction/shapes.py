@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 
 from ledger.redaction.names import hides
-from ledger.redaction.spans import Edit
+from ledger.redaction.spans import Edit, is_token
 
 _BEGIN = re.compile(rb"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _END = re.compile(rb"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
@@ -53,10 +53,11 @@ _USER = rb":(?:\\?/){2}(?P<user>[^\s/?#\"'<>:@\\]*+)"
 _LOGIN = re.compile(_USER + rb"(?::(?P<password>[^\s/?#\"'<>]*))?@(?P<host>[\w.-]*)")
 # A password with unescaped `/`, `?` or `#`; not a port and a path with an `@` in it.
 _ODD_LOGIN = re.compile(_USER + rb":(?!\d{1,5}[/?#])(?P<password>[^\s@\"'<>]{1,256})@")
-_QUERY = re.compile(
-    rb"(?i)[?&](?:(?:[a-z]{1,12}[_-])?token|sig|(?:x-[a-z]{1,12}-)?signature|api[_-]?key|password"
+_SECRET_NAME = (
+    rb"(?i:(?:[a-z]{1,12}[_-])?token|sig|(?:x-[a-z]{1,12}-)?signature|api[_-]?key|password"
     rb"|client_secret|secret)=([^\s&#\"'<>\\;]+)"
 )
+_QUERY = tuple((mark, re.compile(re.escape(mark) + _SECRET_NAME)) for mark in (b"?", b"&"))
 _FORGES = re.compile(rb"(?i)github|gitlab|gitea|codeberg")
 _NO_PASSWORD = (None, b"", b"x-oauth-basic")
 _LOGIN_NAMES = (b"git", b"oauth2", b"x-access-token", b"x-token-auth", b"gitlab-ci-token")
@@ -83,7 +84,8 @@ def private_keys(blob: bytes) -> Iterator[Edit]:
         yield Edit(begin.start(), begin.start() + kept, _LAYOUT.sub(b"", value), "private key")
     if b"LS0tLS1CRUdJTi" in blob:
         for match in _BASE64_KEY.finditer(blob):
-            if b"PRIVATE KEY" in binascii.a2b_base64(match[0][:80]):
+            start = match[0][:80].split()[0].split(b"\\")[0]
+            if b"PRIVATE KEY" in binascii.a2b_base64(start[: len(start) // 4 * 4]):
                 yield Edit(*match.span(), _LAYOUT.sub(b"", match[0]), "private key")
 
 
@@ -108,17 +110,21 @@ def url_credentials(blob: bytes) -> Iterator[Edit]:
     if b"@" in blob:
         for match in _LOGIN.finditer(blob):
             password = match["password"]
+            if is_token(match["user"] + b":" + (password or b"")):
+                continue
             if password not in _NO_PASSWORD:
                 if hides(password, strong=True):
                     yield Edit(*match.span("password"), password, "url credential")
             elif _is_token_login(match["user"], match["host"], password):
                 yield Edit(*match.span("user"), match["user"], "url credential")
         for match in _ODD_LOGIN.finditer(blob):
-            if hides(match["password"], strong=True):
-                yield Edit(*match.span("password"), match["password"], "url credential")
-    for match in _QUERY.finditer(blob) if b"=" in blob else ():
-        if hides(match[1], strong=True):
-            yield Edit(*match.span(1), match[1], "url credential")
+            password = match["password"]
+            if hides(password, strong=True) and not is_token(match["user"] + b":" + password):
+                yield Edit(*match.span("password"), password, "url credential")
+    for mark, pattern in _QUERY:
+        for match in pattern.finditer(blob) if mark in blob else ():
+            if hides(match[1], strong=True):
+                yield Edit(*match.span(1), match[1], "url credential")
 
 
 def _is_token_login(user: bytes, host: bytes, password: bytes | None) -> bool:

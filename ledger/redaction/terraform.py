@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from ledger.redaction.spans import Edit
 
-IS_TERRAFORM = re.compile(r"(?i)\.(?:tf|tofu|tfvars|hcl)$").search
+TERRAFORM_FILES = (".tf", ".tofu", ".tfvars", ".hcl")
 RULE = "terraform variable"
 
 _VARIABLE = re.compile(rb"(?m)^[ \t]*variable[ \t]+(?:\"[^\"\r\n]*\"|\w+)[ \t]*\{")
@@ -18,14 +19,14 @@ _VALIDATION = re.compile(rb"(?m)^[ \t]*validation[ \t]*\{")
 _BLOCK_END = re.compile(rb"(?m)^\}")
 _HEREDOC = re.compile(rb"<<[-~]?(\w+)[ \t]*(?:\r\n?|\n)")
 _LITERAL = re.compile(
-    rb'"(?P<text>(?:[^"\\\r\n]|\\.)*+)"(?![ \t]*[=:])|(?P<number>(?<![\w."-])-?\d[\w.+-]*)'
+    rb'"(?P<text>(?:[^"\\\r\n]|\\.)*+)"(?P<key>[ \t]*[=:])?|(?P<number>(?<![\w."-])-?\d[\w.+-]*)'
 )
 
 
 def variable_edits(blob: bytes) -> Iterator[Edit]:
     """The literals in the `default` of every `variable` block with `sensitive = true`."""
     starts = [match.end() for match in _VARIABLE.finditer(blob)]
-    for start, following in zip(starts, [*starts[1:], len(blob)], strict=True):
+    for start, following in pairwise([*starts, len(blob)]):
         closing = _BLOCK_END.search(blob, start, following)
         end = closing.start() if closing else following
         if _SENSITIVE.search(blob, start - 1, end):
@@ -47,5 +48,5 @@ def _literals(blob: bytes, start: int, end: int) -> Iterator[Edit]:
     for match in _LITERAL.finditer(blob, start, end):
         if match["number"]:
             yield Edit(*match.span(), match["number"], RULE, b'"', b'"')
-        else:
+        elif not match["key"]:
             yield Edit(*match.span("text"), match["text"], RULE)

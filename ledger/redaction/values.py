@@ -30,6 +30,7 @@ _BLOCK = re.compile(rb"[|>][0-9+-]{0,2}[ \t]*+(?:#[^\r\n]*)?(?:\r\n?|\n)")
 _HEREDOC = re.compile(rb"<<[-~]?\\?[\"']?(\w+)[\"']?[^\r\n]*(?:\r\n?|\n)")
 _LINE = re.compile(rb"([ \t]*+)([^\r\n]*+)(?:\r\n?|\n|\Z)")
 _REST = re.compile(rb"[^\r\n]*")
+_EXPRESSION = re.compile(rb"(?:[A-Za-z_][\w.]{0,99})?\(")
 _FLOW_WORD = re.compile(rb"[^,}\]\r\n]*")
 _ELEMENT = re.compile(rb"[^<\r\n]*")
 _SHELL_WORD = re.compile(rb"(?:[^\s\"'`;&<>|\\]|\\[^\s\"'])*+")
@@ -119,10 +120,11 @@ def _heredoc(blob: bytes, opening: re.Match[bytes], place: Place) -> Edit:
 
 def _plain(blob: bytes, start: int, place: Place) -> Edit | None:
     if place.separator == b">":
-        return _unquoted_edit(blob, start, _end(_ELEMENT, blob, start), place)
+        end = _end(_ELEMENT, blob, start)
+        return _unquoted_edit(blob, start, end, place) if blob.startswith(b"</", end) else None
     if place.separator == b":":
         return _yaml_plain(blob, start, place)
-    if blob.startswith(b"(", start):
+    if _EXPRESSION.match(blob, start):
         return None
     if place.own_line and (place.item or place.spaced or _WHOLE_LINE(place.path)):
         return _unquoted_edit(blob, start, _line_end(blob, start), place)

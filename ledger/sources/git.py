@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.commits import read_commit, trailers
+from ledger.commits import CommitObject, named_pull_request, read_commit, trailers
 from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import (
@@ -329,19 +329,21 @@ def _commits(
     state: _Pull, tips: Sequence[str], exclude: Sequence[str], mainline: set[str]
 ) -> Iterator[tuple[list[NewEvent], list[Content]]]:
     """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile."""
-    patches = _PatchIds(
-        state.mirror.patch_ids(tips, exclude) if state.options.pull_requests else iter(())
-    )
+    stream = state.mirror.patch_ids(tips, exclude) if not mainline and state.options.pull_requests else iter(())
+    patches = _PatchIds(stream)
     waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
     with state.mirror.objects() as read:
 
         def tell() -> tuple[list[NewEvent], list[Content]]:
             commits, requests = waiting.popleft()
             contents = _receive(state, requests)
-            raws = list(read([one.commit for one in commits]))
+            raws = read([one.commit for one in commits])
+            heads = [_head(state, one, raw) for one, raw in zip(commits, raws, strict=True)]
+            if mainline:
+                patches.know(_wanted_patches(state, commits, heads, mainline))
             events = [
-                _commit_event(state, one, raw, one.commit in mainline, patches)
-                for one, raw in zip(commits, raws, strict=True)
+                _commit_event(state, one, head, one.commit in mainline, patches)
+                for one, head in zip(commits, heads, strict=True)
             ]
             state.done += len(commits)
             return events, contents
@@ -352,6 +354,21 @@ def _commits(
                 yield tell()
         while waiting:
             yield tell()
+
+
+def _wanted_patches(
+    state: _Pull, commits: list[RawCommit], heads: list[_Head], mainline: set[str]
+) -> dict[str, str]:
+    """Patch ids where they can tell something: not for a mainline commit that names a pull request."""
+    if not state.options.pull_requests:
+        return {}
+    wanted = [
+        one.commit
+        for one, head in zip(commits, heads, strict=True)
+        if len(head.commit.parents) < 2
+        and (one.commit not in mainline or named_pull_request(head.commit.message) is None)
+    ]
+    return state.mirror.patch_ids_of(wanted)
 
 
 def _chunks(stream: Iterator[RawCommit]) -> Iterator[list[RawCommit]]:
@@ -373,8 +390,15 @@ class _PatchIds:
     def __init__(self, stream: Iterator[tuple[str, str]]) -> None:
         self._stream = stream
         self._next = next(stream, None)
+        self._known: dict[str, str] = {}
+
+    def know(self, known: dict[str, str]) -> None:
+        """Patch ids that are told beside the stream."""
+        self._known = known
 
     def of(self, commit: str) -> str:
+        if commit in self._known:
+            return self._known[commit]
         if self._next is None or self._next[0] != commit:
             return ""
         patch = self._next[1]
@@ -441,14 +465,24 @@ def _receive(state: _Pull, requests: list[_Request]) -> list[Content]:
     return contents
 
 
-def _commit_event(
-    state: _Pull, commit: RawCommit, raw: bytes | None, keep: bool, patches: _PatchIds
-) -> NewEvent:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A commit's own object, and its SHA-256."""
+
+    commit: CommitObject
+    digest: str
+
+
+def _head(state: _Pull, commit: RawCommit, raw: bytes | None) -> _Head:
     if raw is None:
-        raise SourceError(
-            f"source {state.options.name}: commit {commit.commit} is missing from the repository"
-        )
-    head = read_commit(raw)
+        raise SourceError(f"source {state.options.name}: commit {commit.commit} is missing from the repository")
+    return _Head(read_commit(raw), "sha256:" + hashlib.sha256(raw).hexdigest())
+
+
+def _commit_event(
+    state: _Pull, commit: RawCommit, told: _Head, keep: bool, patches: _PatchIds
+) -> NewEvent:
+    head = told.commit
     redact = state.tools.redact
     files = [_file(state, change, keep) for change in commit.changes]
     patch = patches.of(commit.commit)
@@ -472,7 +506,7 @@ def _commit_event(
         encoding=head.encoding,
         trailers=trailers(message),
         signature=head.signature,
-        object_digest="sha256:" + hashlib.sha256(raw).hexdigest(),
+        object_digest=told.digest,
         patch_id=patch,
         files=files,
         claims=head.claims,

@@ -52,6 +52,8 @@ class Store:
     @classmethod
     def open(cls, url: str, *, read_only: bool = False) -> Store:
         """Opens the ledger at a database URL; StoreError when it is not there or of another version."""
+        if drivers.is_absent(url):
+            raise _no_ledger(url)
         connection = drivers.connect(url, read_only=read_only)
         store = cls(connection)
         store._check_version(url)
@@ -72,9 +74,7 @@ class Store:
             rows = self.connection.rows("select version_num from alembic_version")
         except StoreError:
             self.close()
-            raise StoreError(
-                f"there is no ledger in {_shown(url)}", hint="Run `ledger init` first."
-            ) from None
+            raise _no_ledger(url) from None
         if [row[0] for row in rows] != [SCHEMA_VERSION]:
             self.close()
             raise StoreError(
@@ -314,6 +314,10 @@ def _encode_all(
             )
         )
     return rows, attachments, recorded
+
+
+def _no_ledger(url: str) -> StoreError:
+    return StoreError(f"there is no ledger in {_shown(url)}", hint="Run `ledger init` first.")
 
 
 def _shown(url: str) -> str:

@@ -51,8 +51,12 @@ class Connection(Protocol):
     def among(self, table: str, column: str, values: Sequence[Any]) -> set[Any]:
         """Those of `values` that the column already holds."""
 
-    def transaction(self) -> Any:
-        """A context manager: committed at its end, rolled back on an error. The only writers."""
+    def transaction(self, *, durable: bool = True) -> Any:
+        """A context manager: committed at its end, rolled back on an error. The only writers.
+
+        One that is not durable may be lost whole in a power cut, until a later durable one: enough
+        for what can be made again from the log.
+        """
 
     def snapshot(self) -> Any:
         """A context manager within which every read sees one state of the database."""
@@ -96,6 +100,8 @@ class SqliteConnection:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = full")
             self._db.execute("pragma recursive_triggers = on")
+            # A checkpoint at every 64 MB, not 16: pages that change often are copied less often.
+            self._db.execute("pragma wal_autocheckpoint = 4000")
         for name, value in settings.items():
             self._db.execute(f"pragma {name} = {value}")
 
@@ -138,7 +144,9 @@ class SqliteConnection:
         return found
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        if not durable:
+            self.execute("pragma synchronous = normal")
         self.execute("begin immediate")
         try:
             yield
@@ -147,6 +155,9 @@ class SqliteConnection:
             if self._db.in_transaction:
                 self._db.execute("rollback")
             raise
+        finally:
+            if not durable:
+                self.execute("pragma synchronous = full")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -165,12 +176,12 @@ class SqliteConnection:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         text = str(error)
         hint = "Another process may be writing; try again." if "locked" in text else ""
         if "no such table" in text:
             hint = "Run `ledger init` to make or upgrade the database."
-        if "readonly" in text or "disk" in text:
+        if any(word in text for word in ("readonly", "disk is full", "disk I/O")):
             hint = "Nothing was changed. Free space or rights on the database, then try again."
         raise StoreError(f"the database refused: {text}", hint=hint) from error
 
@@ -180,7 +191,7 @@ class PostgresConnection:
 
     dialect = POSTGRESQL
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
         import psycopg  # noqa: PLC0415 (a heavy import that SQLite users never need)
 
         self._psycopg = psycopg
@@ -188,6 +199,8 @@ class PostgresConnection:
             self._db: psycopg.Connection[Row] = psycopg.connect(
                 driver_url(url), autocommit=True, application_name="ledger"
             )
+            if read_only:
+                self._db.execute("set session characteristics as transaction read only")
         except psycopg.Error as error:
             raise StoreError(
                 f"cannot reach the database: {str(error).strip()}",
@@ -196,28 +209,28 @@ class PostgresConnection:
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         with self._translated():
-            return self._db.execute(_percent(sql), parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+            return self._db.execute(_percent(sql), parameters).fetchall()
 
     def stream(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
         with self._translated(), self._db.transaction(), self._db.cursor("ledger_stream") as cursor:
             cursor.itersize = 2_000
-            cursor.execute(_percent(sql), parameters)  # type: ignore[call-overload]
+            cursor.execute(_percent(sql), parameters)
             yield from cursor
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
         with self._translated():
-            self._db.execute(_percent(sql), parameters)  # type: ignore[call-overload]
+            self._db.execute(_percent(sql), parameters)
 
     def script(self, statements: Iterable[str]) -> None:
         with self._translated():
             for statement in statements:
-                self._db.execute(statement)  # type: ignore[call-overload]
+                self._db.execute(statement)
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         if not rows:
             return
         sql = f"copy {table} ({', '.join(columns)}) from stdin"
-        with self._translated(), self._db.cursor() as cursor, cursor.copy(sql) as copy:  # type: ignore[call-overload]
+        with self._translated(), self._db.cursor() as cursor, cursor.copy(sql) as copy:
             for row in rows:
                 copy.write_row(row)
 
@@ -238,8 +251,10 @@ class PostgresConnection:
         return {row[0] for row in self.rows(sql, [list(values)])} if values else set()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
         with self._translated(), self._db.transaction():
+            if not durable:
+                self._db.execute("set local synchronous_commit = off")
             yield
 
     @contextmanager
@@ -277,6 +292,11 @@ def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite:///")
 
 
+def is_absent(url: str) -> bool:
+    """Whether a URL names an SQLite file that is not there; connecting would make it."""
+    return url.startswith("sqlite:///") and not Path(sqlite_path(url)).exists()
+
+
 def connect(url: str, *, read_only: bool = False) -> Connection:
     """A connection to the database of a URL: `sqlite:///PATH` or `postgresql://…`.
 
@@ -285,7 +305,7 @@ def connect(url: str, *, read_only: bool = False) -> Connection:
     if url.startswith("sqlite:///"):
         return SqliteConnection(sqlite_path(url), read_only=read_only)
     if url.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
-        return PostgresConnection(url)
+        return PostgresConnection(url, read_only=read_only)
     raise StoreError(
         f"{url.partition('://')[0]!r} is no database that the ledger knows",
         hint="Use sqlite:///PATH or postgresql://USER@HOST/NAME.",

@@ -1,7 +1,8 @@
 """The barriers that keep the log append-only inside the database. They deter; the tree proves.
 
 SQLite has a hole that two triggers do not close: `INSERT OR REPLACE` deletes a row that collides on
-any unique key without firing the delete trigger. A third trigger refuses the insert itself.
+any unique key, the hidden rowid too, without firing the delete trigger. Further triggers refuse the
+insert itself.
 On PostgreSQL the triggers are ENABLE ALWAYS, so that `session_replication_role` does not skip them.
 """
 
@@ -43,9 +44,21 @@ def _sqlite_triggers() -> dict[str, str]:
         "CREATE TRIGGER log_tile_no_delete BEFORE DELETE ON log_tile "
         "BEGIN SELECT RAISE(ABORT, 'log_tile is append-only'); END"
     )
+    triggers["log_tile_no_replace"] = (
+        "CREATE TRIGGER log_tile_no_replace BEFORE INSERT ON log_tile "
+        "WHEN EXISTS (SELECT 1 FROM log_tile WHERE level = NEW.level AND number = NEW.number "
+        "AND substr(NEW.hashes, 1, length(hashes)) <> hashes) "
+        "BEGIN SELECT RAISE(ABORT, 'log_tile only grows'); END"
+    )
+    for table in ("log_content", "log_tile"):
+        triggers[f"{table}_no_rowid"] = (
+            f"CREATE TRIGGER {table}_no_rowid BEFORE INSERT ON {table} "  # noqa: S608
+            f"WHEN NEW.rowid > 0 AND EXISTS (SELECT 1 FROM {table} WHERE rowid = NEW.rowid) "
+            f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        )
     triggers["log_tile_only_grows"] = (
         "CREATE TRIGGER log_tile_only_grows BEFORE UPDATE ON log_tile "
-        "WHEN NEW.level <> OLD.level OR NEW.number <> OLD.number "
+        "WHEN NEW.level <> OLD.level OR NEW.number <> OLD.number OR NEW.rowid <> OLD.rowid "
         "OR substr(NEW.hashes, 1, length(OLD.hashes)) <> OLD.hashes "
         "BEGIN SELECT RAISE(ABORT, 'log_tile only grows'); END"
     )
@@ -89,10 +102,10 @@ _FUNCTIONS = {
 
 
 def _postgres_triggers() -> dict[str, tuple[str, str]]:
-    """Trigger name → (table, definition after the name)."""
+    """Trigger name → (table, definition after the name, spelled as `pg_get_triggerdef` does)."""
     triggers: dict[str, tuple[str, str]] = {}
     for table in (*APPEND_ONLY, "log_tile"):
-        rows = "DELETE" if table == "log_tile" else "UPDATE OR DELETE"
+        rows = "DELETE" if table == "log_tile" else "DELETE OR UPDATE"
         triggers[f"{table}_no_change"] = (
             table,
             f"BEFORE {rows} ON {table} FOR EACH ROW EXECUTE FUNCTION ledger_refuse()",
@@ -142,21 +155,26 @@ def check_guards(connection: Connection) -> None:
 
 
 def _missing_on_sqlite(connection: Connection) -> set[str]:
-    found = dict(connection.rows("select name, sql from sqlite_master where type = 'trigger'"))
+    found: dict[str, str] = dict(connection.rows("select name, sql from sqlite_master where type = 'trigger'"))
     return {name for name, sql in _sqlite_triggers().items() if found.get(name) != sql}
 
 
 def _missing_on_postgres(connection: Connection) -> set[str]:
     triggers = connection.rows(
-        "select t.tgname, c.relname from pg_trigger t join pg_class c on c.oid = t.tgrelid "
+        "select t.tgname, pg_get_triggerdef(t.oid, true) "
+        "from pg_trigger t join pg_class c on c.oid = t.tgrelid "
         "where t.tgenabled = 'A' and c.relnamespace = current_schema()::regnamespace"
     )
     functions = connection.rows(
-        "select proname, prosrc from pg_proc where pronamespace = current_schema()::regnamespace"
+        "select f.proname, f.prosrc from pg_proc f join pg_language l on l.oid = f.prolang "
+        "where f.pronamespace = current_schema()::regnamespace and f.pronargs = 0 "
+        "and f.proconfig is null and l.lanname = 'plpgsql'"
     )
-    present = {(name, table) for name, table in triggers}
+    present = set(triggers)
     missing = {
-        name for name, (table, _) in _postgres_triggers().items() if (name, table) not in present
+        name
+        for name, (_, definition) in _postgres_triggers().items()
+        if (name, f"CREATE TRIGGER {name} {definition}") not in present
     }
-    sources = dict(functions)
+    sources: dict[str, str] = dict(functions)
     return missing | {name for name, body in _FUNCTIONS.items() if sources.get(name) != body}

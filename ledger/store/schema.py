@@ -17,6 +17,7 @@ from ledger.merkle import EMPTY_ROOT
 from ledger.projections import Projection, Table
 from ledger.store import drivers
 from ledger.store.drivers import POSTGRESQL, SQLITE, Connection
+from ledger.store.roles import AUDITOR_ROLE, grant_sql
 
 _SQL_TYPES = {
     SQLITE: {int: "integer", str: "text", bytes: "blob"},
@@ -183,8 +184,16 @@ def model_tables(connection: Connection) -> list[str]:
 # -- the whole ledger ----------------------------------------------------------------------------
 
 
-def initialise(url: str, projections: Sequence[Projection]) -> bool:
-    """Makes a ledger in a database, or upgrades the one that is there. Gives whether it was new.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Whether a ledger is new, and what an administrator still has to do."""
+
+    fresh: bool
+    warning: str
+
+
+def initialise(url: str, projections: Sequence[Projection]) -> Made:
+    """Makes a ledger in a database, or upgrades the one that is there.
 
     Raises StoreError when the database cannot be had or is of a newer program.
     """
@@ -200,10 +209,9 @@ def initialise(url: str, projections: Sequence[Projection]) -> bool:
             if not model_tables(connection):
                 make_projections(connection, projections)
             create_views(connection)
-        protect(connection)
+        return Made(fresh, protect(connection))
     finally:
         connection.close()
-    return fresh
 
 
 def make_projections(connection: Connection, projections: Sequence[Projection]) -> None:
@@ -217,13 +225,20 @@ def make_projections(connection: Connection, projections: Sequence[Projection]) 
     connection.upsert("projection_state", columns, ("projection",), rows)
 
 
-def protect(connection: Connection) -> None:
-    """Gives the auditor's role its views, on databases that have roles."""
+def protect(connection: Connection) -> str:
+    """Gives the auditor's role the views, where the database has roles; why it could not, or ""."""
     if connection.dialect != POSTGRESQL:
-        return
-    from ledger.auditor import AUDITOR_ROLE, grant_sql  # noqa: PLC0415
-
-    connection.script(grant_sql([view.name for view in views()], AUDITOR_ROLE))
+        return ""
+    try:
+        with connection.transaction():
+            connection.script(grant_sql([view.name for view in views()], AUDITOR_ROLE))
+    except StoreError as error:
+        return (
+            f"the role {AUDITOR_ROLE} could not be given the views ({error.message}); `ledger sql` refuses "
+            f"to run until an administrator has made it: CREATE ROLE {AUDITOR_ROLE} NOLOGIN; "
+            f"GRANT {AUDITOR_ROLE} TO the ledger's user. Then run `ledger init` again"
+        )
+    return ""
 
 
 def _migrate(url: str) -> None:

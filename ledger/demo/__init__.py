@@ -1,0 +1,203 @@
+"""`ledger demo`: a small company's story, ingested as it happens and then asked.
+
+Nothing here knows an answer: every line below a command comes from the command itself. Nothing of
+the user's own ledger is read or written, whatever the environment names.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ledger.errors import LedgerError, UsageError
+
+NAME = "ledger-demo"
+REPOSITORY = "infra"
+MADE = "README.txt"
+_MARK = "Made by `ledger demo`"
+_ENVIRONMENTS = f"""
+[[environment]]
+name = "production"
+tier = "production"
+repository = "{REPOSITORY}"
+paths = ["apps/*/overlays/production/*", "terraform/*", "firewall/*", "hosts/*"]
+
+[[environment]]
+name = "staging"
+repository = "{REPOSITORY}"
+paths = ["apps/*/overlays/staging/*"]
+"""
+
+
+def run(directory: Path | None, *, database: str = "sqlite:///ledger.db") -> None:
+    """Makes the demo in a folder (a new one if None), then asks its ledger; asks again if it is there.
+
+    Raises UsageError where the folder holds anything else. Takes some five seconds.
+    """
+    folder = (directory or _free_folder()).absolute()
+    there = _is_made(folder)
+    with _own_environment(folder):
+        if not there:
+            _make(folder, database)
+        _tour(folder, there)
+    _farewell(folder)
+
+
+# -- the folder ----------------------------------------------------------------------------------
+
+
+def _free_folder() -> Path:
+    number = 1
+    while True:
+        folder = Path(NAME if number == 1 else f"{NAME}-{number}")
+        if not folder.exists() and not folder.is_symlink():
+            return folder
+        number += 1
+
+
+def _is_made(folder: Path) -> bool:
+    """Whether a finished demo stands in the folder. UsageError if anything else does."""
+    try:
+        if not folder.exists() or not any(folder.iterdir()):
+            return False
+        mark = folder / MADE
+        if mark.is_file() and mark.read_text("utf-8", "replace").startswith(_MARK):
+            return True
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    raise UsageError(
+        f"{folder} is not empty and holds no finished demo; nothing was changed in it",
+        hint="Name a folder that does not exist yet: ledger demo --directory FOLDER.",
+    )
+
+
+def _unusable(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"the demo cannot use {folder}: {error.strerror or error}",
+        hint="Name a folder that you may write to: ledger demo --directory FOLDER.",
+    )
+
+
+@contextmanager
+def _own_environment(folder: Path) -> Iterator[None]:
+    """The demo's configuration in place of the user's: of the ledger, and of Git."""
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith(("LEDGER_", "GIT_")) and name != "GIT_EXEC_PATH":
+            del os.environ[name]
+    os.environ["LEDGER_CONFIG"] = str(folder / "ledger.toml")
+    os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+# -- making --------------------------------------------------------------------------------------
+
+
+def _make(folder: Path, database: str) -> None:
+    from ledger import config  # noqa: PLC0415 (heavy, and not needed to refuse a folder)
+    from ledger.cli.commands import set_up  # noqa: PLC0415
+
+    begun = time.monotonic()
+    click.echo(f"Making a company's repository and its ledger in {folder} …")
+    path = folder / "ledger.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.write_new(path, database)
+        source = config.SourceSettings(kind="git", name=REPOSITORY, url=REPOSITORY, branches=["main"])
+        config.append_source(path, source)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_ENVIRONMENTS)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    set_up(config.load())
+    looks, events = _live_through(folder)
+    (folder / MADE).write_text(f"{_MARK}.\n\n{_next_steps()}", "utf-8")
+    seconds = time.monotonic() - begun
+    click.echo(f"{events} events recorded in {looks} looks at the repository, {seconds:.1f} seconds in all.")
+
+
+def _live_through(folder: Path) -> tuple[int, int]:
+    """Lets the company work and the ledger look, in turns; gives the looks and the events."""
+    from ledger import config  # noqa: PLC0415
+    from ledger.demo import story  # noqa: PLC0415
+    from ledger.ingest import ingest  # noqa: PLC0415
+
+    settings = config.load()
+    looks = events = 0
+    for now in story.tell(folder / REPOSITORY):
+        for outcome in ingest(settings, clock=lambda now=now: now, processes=1):  # type: ignore[misc]
+            if outcome.failure or outcome.stopped:
+                raise LedgerError(outcome.failure or "; ".join(outcome.stopped), hint=outcome.hint)
+            events += outcome.appended
+        looks += 1
+    return looks, events
+
+
+# -- asking --------------------------------------------------------------------------------------
+
+
+def _tour(folder: Path, again: bool) -> None:
+    from ledger.demo.tour import INTRODUCTION, STEPS  # noqa: PLC0415
+
+    if again:
+        click.echo(f"The demo in {folder} is made already; its ledger is asked again.")
+    click.echo(f"\n{INTRODUCTION}")
+    for number, step in enumerate(STEPS, 1):
+        click.echo(f"\n{click.style(f'{number}. {step.question}', bold=True)}")
+        for command in step.commands:
+            _ask(command)
+        click.echo(f"\n{step.moral}")
+
+
+def _ask(command: tuple[str, ...]) -> None:
+    """Prints a command as a person would type it, and runs it."""
+    from ledger.cli import cli  # noqa: PLC0415
+
+    typed = " ".join(map(_quoted, command))
+    click.echo(f"\n{click.style(f'$ ledger {typed}', fg='cyan')}")
+    sys.stdout.flush()
+    cli.main(list(command), prog_name="ledger", standalone_mode=False)
+
+
+def _quoted(word: str) -> str:
+    """A word for the shell, as a person would quote it."""
+    plain = shlex.quote(word)
+    return f'"{word}"' if plain != word and not set(word) & set('"$`\\!') else plain
+
+
+def _next_steps() -> str:
+    from ledger.demo.tour import NEXT  # noqa: PLC0415
+
+    return NEXT
+
+
+def _farewell(folder: Path) -> None:
+    click.echo(f"\n{click.style('Ask on', bold=True)}\n")
+    click.echo(f"  cd {shlex.quote(str(folder))}")
+    program = _program()
+    if program != shutil.which("ledger"):  # which may be the accounting tool of that name
+        click.echo(f"  alias ledger={shlex.quote(program)}")
+    for name in ("LEDGER_CONFIG", "LEDGER_DATABASE", "LEDGER_REDACTION_KEY_FILE"):
+        if os.environ.get(name):
+            click.echo(f"  unset {name}    # it names a ledger of yours, which the demo left alone")
+    click.echo("".join(f"  {line}\n" if line else "\n" for line in _next_steps().splitlines()), nl=False)
+
+
+def _program() -> str:
+    """How this program was started, so that it works from any folder."""
+    started = shutil.which(sys.argv[0])
+    if started and Path(started).name == "ledger":
+        return str(Path(started).absolute())
+    return shlex.join([sys.executable, "-m", "ledger"])
