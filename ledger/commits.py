@@ -85,7 +85,8 @@ def _person(value: bytes, commit: CommitObject, which: str) -> tuple[Identity, s
     identity = Identity(
         name=_text(match["name"], commit, which), email=_text(match["email"], commit, which)
     )
-    at = instant(int(match["seconds"])) if match["seconds"] else ""
+    digits = match["seconds"] or b""
+    at = instant(int(digits)) if 0 < len(digits) < 20 else ""
     if not at:
         commit.claims.append(f"{which} time")
     return identity, at, (match["zone"] or b"").decode("ascii")

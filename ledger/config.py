@@ -73,7 +73,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def url(self, source: SourceSettings) -> str:
         """The URL of a source; a local path made absolute."""
-        if "://" in source.url or re.match(r"^[^/]+@[^/]+:", source.url):
+        if "://" in source.url or re.match(r"^[^/]+:", source.url):  # as Git tells host:path
             return source.url
         return str(self.path(source.url))
 

@@ -57,6 +57,9 @@ _ISOLATED = {**_ENVIRONMENT, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/
 _UNSET = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_PROXY_COMMAND",
+    "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_SHALLOW_FILE", "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE", "GIT_QUARANTINE_PATH", "GIT_DEFAULT_HASH", "GIT_ATTR_SOURCE",
+    "GIT_LITERAL_PATHSPECS", "GIT_GLOB_PATHSPECS", "GIT_NOGLOB_PATHSPECS", "GIT_ICASE_PATHSPECS",
 )  # fmt: skip
 _PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
 _CHUNK = 1 << 18
@@ -103,6 +106,10 @@ def check_url(url: str) -> str:
 
 
 def _git(directory: Path | None = None) -> Git:
+    # GitPython hands on all of our own environment. These would lead Git to another repository;
+    # they are set where we are started by a hook.
+    for name in _UNSET:
+        os.environ.pop(name, None)
     return Git(str(directory) if directory else None)
 
 
@@ -239,17 +246,27 @@ def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]
 
     Raises SourceError when the remote cannot be reached or is no repository.
     """
-    arguments = ["ls-remote", "--symref", "--", check_url(url), "HEAD", *patterns]
+    place = _local(url) if is_bundle(url) else check_url(url)
+    arguments = ["ls-remote", "--symref", "--", place, "HEAD", *patterns]
     output = _run(None, arguments, isolated=False)
     refs: dict[str, str] = {}
-    head = ""
+    head = tip = ""
     for line in output.decode("utf-8", "surrogateescape").splitlines():
         left, _, name = line.partition("\t")
         if left.startswith("ref: ") and name == "HEAD":
             head = left[5:].removeprefix(_HEADS)
-        elif name != "HEAD" and not name.endswith("^{}"):
+        elif name == "HEAD":
+            tip = left
+        elif not name.endswith("^{}"):
             refs[name] = left
-    return refs, head
+    return refs, head or _branch_at(refs, tip)
+
+
+def _branch_at(refs: Mapping[str, str], tip: str) -> str:
+    """The branch that HEAD must be, where a bundle does not say; empty where it could be several."""
+    at = [ref.removeprefix(_HEADS) for ref, oid in refs.items() if ref.startswith(_HEADS) and oid == tip]
+    usual = [name for name in ("main", "master") if name in at]
+    return usual[0] if usual else at[0] if len(at) == 1 else ""
 
 
 class Mirror:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import getpass
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
 from ledger.contents import DIGEST_SIZE, PIECES, Content
 from ledger.documents import Documents
-from ledger.errors import SourceError
+from ledger.errors import LedgerError, SourceError, UsageError
 from ledger.events import (
     CollectorGap,
     EnvironmentMapped,
@@ -146,7 +147,7 @@ class _Run:
                 self._progress(source.name, batch)
             if not batches:
                 self._store.touch(source.name, now)
-        except SourceError as error:
+        except (SourceError, UsageError) as error:
             self._note_failure(source, now, reading.succeeded_at, error)
             return Outcome(source.name, appended, error.message, error.hint)
         stopped = tuple(self._projector.failures) if self._projector else ()
@@ -207,7 +208,7 @@ class _Run:
                 workspace.note_pieces(one.digest, [one.digest])
 
     def _note_failure(
-        self, source: SourceSettings, now: str, succeeded_at: str, error: SourceError
+        self, source: SourceSettings, now: str, succeeded_at: str, error: LedgerError
     ) -> None:
         self._store.fail(source.name, now, error.message)
         gap = CollectorGap(
@@ -232,11 +233,19 @@ def record_query(
         key=f"query/{uuid4()}",
         source="sql",
         occurred_at=now,
-        actor=Identity(login=getpass.getuser()),
+        actor=Identity(login=_login()),
         data=QueryExecuted(sql=sql, rows=rows, truncated=truncated),
     )
     with Store.open(settings.database_url) as store:
         store.append([event], source="sql", recorded_at=now)
+
+
+def _login() -> str:
+    """Who runs this program; a number where the machine has no name for them, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def rebuild(

@@ -190,8 +190,8 @@ class Preparer:
         if self._worker is None:
             return lambda: self._deliver(self._workshop.answer(request))
         worker = self._worker
-        worker.ask(request)
-        return lambda: self._deliver(worker.answer())
+        number = worker.ask(request)
+        return lambda: self._deliver(worker.answer(number))
 
     def _deliver(self, answer: Answer) -> Prepared:
         if answer.failure:
@@ -219,6 +219,7 @@ class _Worker:
         self._process.start()
         theirs.close()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._asked = self._answered = 0
         # A thread takes answers in at once, so that neither side waits for the other to read.
         threading.Thread(target=self._receive, daemon=True).start()
 
@@ -229,11 +230,18 @@ class _Worker:
         except (EOFError, OSError):
             self._answers.put(None)
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: Request) -> int:
+        """Sends a request; gives its number."""
         self._pipe.send_bytes(msgspec.msgpack.encode(request))
+        self._asked += 1
+        return self._asked
 
-    def answer(self) -> Answer:
-        data = self._answers.get()
+    def answer(self, number: int) -> Answer:
+        """The answer to a request. Earlier ones that nobody took, of a source that broke off, are dropped."""
+        data: bytes | None = b""
+        while data is not None and self._answered < number:
+            data = self._answers.get()
+            self._answered += 1
         if data is None:
             return Answer([], [], [], "the other process ended")
         return msgspec.msgpack.decode(data, type=Answer)

@@ -22,6 +22,7 @@ from ledger.errors import IntegrityError, LedgerError, StoreError
 from ledger.events import RecordedEvent
 from ledger.projections import Projection, R, Row, Table
 from ledger.store import Store
+from ledger.store.drivers import POSTGRESQL
 from ledger.store.schema import table_name
 
 BATCH = 1_000
@@ -239,6 +240,10 @@ class Workspace:
             cache.flush()
 
 
+class _Overtaken(Exception):  # noqa: N818 (never leaves this module)
+    """Another process has moved the checkpoints."""
+
+
 class _Failed(Exception):  # noqa: N818 (never leaves this module)
     def __init__(self, projection: Projection, position: int, reason: str) -> None:
         super().__init__(reason)
@@ -262,14 +267,20 @@ class Projector:
         self._projections = projections
         self._documents = documents
         self._suffix = suffix
-        self._states = {} if suffix else _states(store, projections)
-        self._checkpoint = min((at for at, _ in self._states.values()), default=0)
-        self._failed = {name for name, (_, failure) in self._states.items() if failure}
-        healthy = [at for name, (at, _) in self._states.items() if name not in self._failed]
-        self._checkpoint = min(healthy, default=self._checkpoint)
-        self._workspace = self._new_workspace()
         self._inside = False
+        self._checkpoint = 0
+        self._failed: set[str] = set()
         self.failures: list[str] = []
+        self._resume()
+
+    def _resume(self) -> None:
+        """Goes on from where the tables stand, with nothing remembered."""
+        if not self._suffix:
+            states = _states(self._store, self._projections)
+            self._failed = {name for name, (_, failure) in states.items() if failure}
+            healthy = [at for name, (at, _) in states.items() if name not in self._failed]
+            self._checkpoint = min(healthy, default=self._store.head().size)
+        self._workspace = self._new_workspace()
 
     def _new_workspace(self) -> Workspace:
         return Workspace(self._store, self._projections, self._documents, self._suffix)
@@ -313,6 +324,9 @@ class Projector:
         while events:
             try:
                 self._attempt(events)
+            except _Overtaken:
+                self._resume()
+                events = [one for one in events if one.position >= self._checkpoint]
             except _Failed as failed:
                 before = [one for one in events if one.position < failed.position]
                 self._workspace = self._new_workspace()
@@ -329,6 +343,8 @@ class Projector:
         active = [one for one in self._projections if one.name not in self._failed]
         last = events[-1].position + 1
         with nullcontext() if self._inside else self._store.connection.transaction(durable=False):
+            if not self._suffix:
+                self._check_not_overtaken(active)
             for recorded in events:
                 workspace.at = recorded.position
                 kind = type(recorded.data)
@@ -339,6 +355,16 @@ class Projector:
             if not self._suffix:
                 _save_states(self._store, active, last)
         self._checkpoint = last
+
+    def _check_not_overtaken(self, active: Sequence[Projection]) -> None:
+        """Another process may have projected the same events since; it holds the rows until then."""
+        lock = " for update" if self._store.connection.dialect == POSTGRESQL else ""
+        rows = self._store.connection.rows(
+            f"select projection, checkpoint from projection_state{lock}"  # noqa: S608
+        )
+        checkpoints: dict[str, int] = dict(rows)
+        if any(checkpoints.get(one.name) != self._checkpoint for one in active):
+            raise _Overtaken
 
     def _project(self, one: Projection, recorded: RecordedEvent) -> None:
         try:

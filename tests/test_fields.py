@@ -325,8 +325,8 @@ def test_blame_survives_a_switch_of_merge_keys(documents: list[Any]) -> None:
     check_blame(documents, FIELDS, None)
 
 
-A: Value = {"name": "a", "x": 1}
-B: Value = {"name": "b", "x": 1}
+A: Any = {"name": "a", "x": 1}
+B: Any = {"name": "b", "x": 1}
 
 
 @pytest.mark.parametrize(

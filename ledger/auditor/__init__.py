@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from ledger.auditor.contract import Answer, Contract
 from ledger.auditor.output import render_table, write_csv, write_json
+from ledger.auditor.postgres import AUDITOR_ROLE, grant_sql
 from ledger.errors import QueryError, StoreError
-from ledger.store.roles import AUDITOR_ROLE, grant_sql
 
 __all__ = [
     "AUDITOR_ROLE",

@@ -88,7 +88,7 @@ class _Gate:
             raise QueryError(
                 f"This part is not accepted: {unknown}", hint="Write it in plainer SQL."
             )
-        pass
+        self._check_nothing_lost(written, sql)
         return sql
 
     def _tokens(self, sql: str) -> list[Token]:

@@ -25,7 +25,8 @@ _MIN_WIDTH: Final = 6
 def write_csv(answer: Answer, stream: IO[str]) -> None:
     """RFC 4180 with a header, for a stream opened with `newline=""`.
 
-    NULL is an empty cell, and so is an empty text. Text that a spreadsheet would take for a formula gets a leading apostrophe; numbers do not.
+    NULL is an empty cell, and so is an empty text. Text that a spreadsheet would take for a
+    formula gets a leading apostrophe; numbers do not.
     """
     writer = csv.writer(stream)
     writer.writerow([_harmless(name) for name in answer.columns])

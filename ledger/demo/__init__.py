@@ -22,6 +22,7 @@ from ledger.errors import LedgerError, UsageError
 NAME = "ledger-demo"
 REPOSITORY = "infra"
 MADE = "README.txt"
+_GIT_SETTINGS = ".ledger/gitconfig"
 _MARK = "Made by `ledger demo`"
 _ENVIRONMENTS = f"""
 [[environment]]
@@ -94,7 +95,7 @@ def _own_environment(folder: Path) -> Iterator[None]:
         if name.startswith(("LEDGER_", "GIT_")) and name != "GIT_EXEC_PATH":
             del os.environ[name]
     os.environ["LEDGER_CONFIG"] = str(folder / "ledger.toml")
-    os.environ |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+    os.environ |= {"GIT_CONFIG_GLOBAL": str(folder / _GIT_SETTINGS), "GIT_CONFIG_NOSYSTEM": "1"}
     try:
         yield
     finally:
@@ -113,9 +114,13 @@ def _make(folder: Path, database: str) -> None:
     click.echo(f"Making a company's repository and its ledger in {folder} …")
     path = folder / "ledger.toml"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _GIT_SETTINGS).parent.mkdir(parents=True, exist_ok=True)
+        # On some mounts what we write belongs to somebody else, and Git would refuse to read it.
+        (folder / _GIT_SETTINGS).write_text("[safe]\n\tdirectory = *\n", "utf-8")
         config.write_new(path, database)
-        source = config.SourceSettings(kind="git", name=REPOSITORY, url=REPOSITORY, branches=["main"])
+        source = config.SourceSettings(
+            kind="git", name=REPOSITORY, url=REPOSITORY, branches=["main"]
+        )
         config.append_source(path, source)
         with path.open("a", encoding="utf-8") as file:
             file.write(_ENVIRONMENTS)
@@ -125,7 +130,9 @@ def _make(folder: Path, database: str) -> None:
     looks, events = _live_through(folder)
     (folder / MADE).write_text(f"{_MARK}.\n\n{_next_steps()}", "utf-8")
     seconds = time.monotonic() - begun
-    click.echo(f"{events} events recorded in {looks} looks at the repository, {seconds:.1f} seconds in all.")
+    click.echo(
+        f"{events} events recorded in {looks} looks at the repository, {seconds:.1f} seconds in all."
+    )
 
 
 def _live_through(folder: Path) -> tuple[int, int]:
@@ -192,7 +199,9 @@ def _farewell(folder: Path) -> None:
     for name in ("LEDGER_CONFIG", "LEDGER_DATABASE", "LEDGER_REDACTION_KEY_FILE"):
         if os.environ.get(name):
             click.echo(f"  unset {name}    # it names a ledger of yours, which the demo left alone")
-    click.echo("".join(f"  {line}\n" if line else "\n" for line in _next_steps().splitlines()), nl=False)
+    click.echo(
+        "".join(f"  {line}\n" if line else "\n" for line in _next_steps().splitlines()), nl=False
+    )
 
 
 def _program() -> str:

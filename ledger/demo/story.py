@@ -31,188 +31,81 @@ Person = tuple[str, str]
 Contents = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """What `ledger when NAME --field FIELD --at AT` must answer; `number` None is no pull request."""
-
-    name: str
-    field: str = ""
-    at: str = ""
-    who: str
-    what: str
-    number: int | None
-    grade: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Landing:
-    """One step of main: its subject, its author, and the pull request that it really landed."""
-
-    subject: str
-    who: str
-    number: int | None
-    grade: str
-    method: str = ""
-    superseded: bool = False
-
-
 NIGHT = "temp: let the vendor in"
 DISPLACED = "payments: debug logging"
 WRONG_NUMBER = "Payments: five replicas in production (#2)"
 
-LANDINGS: tuple[Landing, ...] = (
-    Landing(subject="Start the infrastructure repository", who=MAYA[0], number=None, grade="unlinked"),
-    Landing(subject="Payments: first deployment (#1)", who=MAYA[0], number=1, grade="proved", method="equal_tree"),
-    Landing(
-        subject="Payments: let only the web front end in (#2)",
-        who=PRIYA[0],
-        number=2,
-        grade="proved",
-        method="equal_tree",
-    ),
-    Landing(
-        subject="Merge pull request #3 from acme/bastion",
-        who=TOM[0],
-        number=3,
-        grade="proved",
-        method="head_is_parent",
-    ),
-    Landing(subject="Payments: staging and production (#4)", who=MAYA[0], number=4, grade="proved", method="equal_tree"),
-    Landing(subject="Payments 1.5.0 on staging (#5)", who=BOT[0], number=5, grade="proved", method="equal_tree"),
-    Landing(
-        subject="Promote payments 1.5.0 to production (#6)", who=BOT[0], number=6, grade="proved", method="equal_tree"
-    ),
-    Landing(
-        subject="Payments: rotate the database password (#7)",
-        who=PRIYA[0],
-        number=7,
-        grade="proved",
-        method="equal_tree",
-    ),
-    Landing(subject=WRONG_NUMBER, who=SAM[0], number=None, grade="unlinked"),
-    Landing(subject=NIGHT, who=SAM[0], number=None, grade="unlinked"),
-    Landing(subject=f'Revert "{NIGHT}" (#9)', who=TOM[0], number=9, grade="proved", method="equal_tree"),
-    Landing(subject="One folder for all firewall rules (#10)", who=TOM[0], number=10, grade="proved", method="equal_tree"),
-    Landing(subject=DISPLACED, who=JONAS[0], number=None, grade="unlinked", superseded=True),
-    Landing(
-        subject="Payments: log at warning level (#11)", who=JONAS[0], number=11, grade="proved", method="equal_tree"
-    ),
-    Landing(subject="Payments 1.6.0 on staging (#12)", who=BOT[0], number=12, grade="proved", method="equal_tree"),
-    Landing(
-        subject="Promote payments 1.6.0 to production (#13)", who=BOT[0], number=13, grade="proved", method="equal_tree"
-    ),
-    Landing(
-        subject="Bastion: only the operators' desks (#14)",
-        who=TOM[0],
-        number=14,
-        grade="proved",
-        method="equal_blobs",
-    ),
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """One step of main: its subject, its author, the pull request that it really landed, and how
+    Git alone proves that; without a number nothing does."""
+
+    subject: str
+    author: Person
+    number: int | None = None
+    method: str = ""
+    superseded: bool = False
+
+    @property
+    def grade(self) -> str:
+        return "unlinked" if self.number is None else "proved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """What `ledger when NAME --field FIELD --at AT` must answer."""
+
+    name: str
+    field: str = ""
+    at: str = ""
+    answer: Landing
+
+
+_START = Landing("Start the infrastructure repository", MAYA)
+_FIRST = Landing("Payments: first deployment (#1)", MAYA, 1, "equal_tree")
+_POLICY = Landing("Payments: let only the web front end in (#2)", PRIYA, 2, "equal_tree")
+_BASTION = Landing("Merge pull request #3 from acme/bastion", TOM, 3, "head_is_parent")
+_STAGES = Landing("Payments: staging and production (#4)", MAYA, 4, "equal_tree")
+_STAGED_5 = Landing("Payments 1.5.0 on staging (#5)", BOT, 5, "equal_tree")
+_PROMOTED_5 = Landing("Promote payments 1.5.0 to production (#6)", BOT, 6, "equal_tree")
+_ROTATED = Landing("Payments: rotate the database password (#7)", PRIYA, 7, "equal_tree")
+_FIVE = Landing(WRONG_NUMBER, SAM)
+_OPENED = Landing(NIGHT, SAM)
+_REVERTED = Landing(f'Revert "{NIGHT}" (#9)', TOM, 9, "equal_tree")
+_MOVED = Landing("One folder for all firewall rules (#10)", TOM, 10, "equal_tree")
+_DEBUG = Landing(DISPLACED, JONAS, superseded=True)
+_QUIETER = Landing("Payments: log at warning level (#11)", JONAS, 11, "equal_tree")
+_STAGED_6 = Landing("Payments 1.6.0 on staging (#12)", BOT, 12, "equal_tree")
+_PROMOTED_6 = Landing("Promote payments 1.6.0 to production (#13)", BOT, 13, "equal_tree")
+_DESKS = Landing("Bastion: only the operators' desks (#14)", TOM, 14, "equal_blobs")
+
+LANDINGS = (
+    *(_START, _FIRST, _POLICY, _BASTION, _STAGES, _STAGED_5, _PROMOTED_5, _ROTATED, _FIVE),
+    *(_OPENED, _REVERTED, _MOVED, _DEBUG, _QUIETER, _STAGED_6, _PROMOTED_6, _DESKS),
 )
 
-_GROUP, _NEW_TAG = "aws_security_group.bastion", "images[name=images.acme.example/payments].newTag"
-TRUTHS: tuple[Truth, ...] = (
-    Truth(
-        name=_GROUP,
-        field="ingress",
-        at="2025-09-16",
-        who=TOM[0],
-        what="Merge pull request #3 from acme/bastion",
-        number=3,
-        grade="proved",
-    ),
-    Truth(name=_GROUP, field="ingress", at="2025-09-17 03:00", who=SAM[0], what=NIGHT, number=None, grade="unlinked"),
-    Truth(
-        name=_GROUP,
-        field="ingress",
-        at="2025-09-17 12:00",
-        who=TOM[0],
-        what=f'Revert "{NIGHT}" (#9)',
-        number=9,
-        grade="proved",
-    ),
-    Truth(
-        name=_GROUP,
-        field="ingress",
-        who=TOM[0],
-        what="Bastion: only the operators' desks (#14)",
-        number=14,
-        grade="proved",
-    ),
-    Truth(
-        name=_GROUP,
-        field="egress",
-        who=TOM[0],
-        what="Merge pull request #3 from acme/bastion",
-        number=3,
-        grade="proved",
-    ),
-    Truth(name=files.HOSTS, at="2025-09-17 03:00", who=SAM[0], what=NIGHT, number=None, grade="unlinked"),
-    Truth(
-        name="secret/payments-db",
-        field="stringData.password",
-        who=PRIYA[0],
-        what="Payments: rotate the database password (#7)",
-        number=7,
-        grade="proved",
-    ),
-    Truth(
-        name="secret/payments-db",
-        field="stringData.username",
-        who=MAYA[0],
-        what="Payments: first deployment (#1)",
-        number=1,
-        grade="proved",
-    ),
-    Truth(
-        name="netpol/payments",
-        who=PRIYA[0],
-        what="Payments: let only the web front end in (#2)",
-        number=2,
-        grade="proved",
-    ),
-    Truth(
-        name=files.PRODUCTION,
-        field="replicas[name=payments].count",
-        who=SAM[0],
-        what=WRONG_NUMBER,
-        number=None,
-        grade="unlinked",
-    ),
-    Truth(
-        name=files.PRODUCTION,
-        field=_NEW_TAG,
-        at="2025-09-10",
-        who=BOT[0],
-        what="Promote payments 1.5.0 to production (#6)",
-        number=6,
-        grade="proved",
-    ),
-    Truth(
-        name=files.PRODUCTION,
-        field=_NEW_TAG,
-        who=BOT[0],
-        what="Promote payments 1.6.0 to production (#13)",
-        number=13,
-        grade="proved",
-    ),
-    Truth(
-        name="deploy/payments",
-        field="spec.template.spec.containers[name=payments].env",
-        at="2025-09-22 18:10",
-        who=JONAS[0],
-        what=DISPLACED,
-        number=None,
-        grade="unlinked",
-    ),
-    Truth(
-        name="deploy/payments",
-        field="spec.template.spec.containers[name=payments].env",
-        who=JONAS[0],
-        what="Payments: log at warning level (#11)",
-        number=11,
-        grade="proved",
-    ),
+_GROUP, _TAG = "aws_security_group.bastion", "images[name=images.acme.example/payments].newTag"
+_LEVEL = "spec.template.spec.containers[name=payments].env"
+TRUTHS = (
+    Truth(name=_GROUP, field="ingress", at="2025-09-16", answer=_BASTION),
+    Truth(name=_GROUP, field="ingress", at="2025-09-17 03:00", answer=_OPENED),
+    Truth(name=_GROUP, field="ingress", at="2025-09-17 12:00", answer=_REVERTED),
+    Truth(name=_GROUP, field="ingress", answer=_DESKS),
+    Truth(name=_GROUP, field="egress", answer=_BASTION),
+    Truth(name=_GROUP, at="2025-09-19", answer=_MOVED),
+    Truth(name=files.HOSTS, at="2025-09-17 03:00", answer=_OPENED),
+    Truth(name=files.HOSTS, field="line[3]", answer=_DESKS),
+    Truth(name="secret/payments-db", field="stringData.password", answer=_ROTATED),
+    Truth(name="secret/payments-db", field="stringData.username", answer=_FIRST),
+    Truth(name="netpol/payments", answer=_POLICY),
+    Truth(name=files.PRODUCTION, field="replicas[name=payments].count", answer=_FIVE),
+    Truth(name=files.PRODUCTION, field=_TAG, at="2025-09-10", answer=_PROMOTED_5),
+    Truth(name=files.PRODUCTION, field=_TAG, answer=_PROMOTED_6),
+    Truth(name=files.STAGING, field=_TAG, answer=_STAGED_6),
+    Truth(name="deploy/payments", field=_LEVEL, at="2025-09-22 18:10", answer=_DEBUG),
+    Truth(name="deploy/payments", field=_LEVEL, answer=_QUIETER),
+    Truth(name="svc/payments", answer=_FIRST),
 )
 
 
@@ -272,9 +165,13 @@ def _releases(story: _Repository) -> Iterator[str]:
     staging = {files.STAGING: files.overlay("payments-staging", "1.5.0", 1)}
     yield story.squash(5, BOT, "2025-09-08 10:02", "Payments 1.5.0 on staging", staging)
     production = {files.PRODUCTION: files.overlay("payments", "1.5.0", 3)}
-    yield story.squash(6, BOT, "2025-09-09 14:18", "Promote payments 1.5.0 to production", production)
+    yield story.squash(
+        6, BOT, "2025-09-09 14:18", "Promote payments 1.5.0 to production", production
+    )
     rotated = {f"{files.BASE}/secret.yaml": files.secret(files.SECOND_PASSWORD)}
-    yield story.squash(7, PRIYA, "2025-09-11 13:44", "Payments: rotate the database password", rotated)
+    yield story.squash(
+        7, PRIYA, "2025-09-11 13:44", "Payments: rotate the database password", rotated
+    )
     # Pull request 8 is merged by hand, and its number mistyped.
     more = {files.PRODUCTION: files.overlay("payments", "1.5.0", 5)}
     story.propose(8, SAM, "2025-09-12 16:49", [("Payments: five replicas in production", more)])
@@ -285,7 +182,14 @@ def _night(story: _Repository) -> Iterator[str]:
     opened = {files.RULES: files.bastion(files.WORLD), files.HOSTS: files.hosts(files.WORLD)}
     yield story.push(SAM, "2025-09-17 02:13", NIGHT, opened)
     yield story.revert(9, TOM, "2025-09-17 08:41", NIGHT)
-    yield story.move(10, TOM, "2025-09-18 11:18", "One folder for all firewall rules", files.RULES, files.MOVED_RULES)
+    yield story.move(
+        10,
+        TOM,
+        "2025-09-18 11:18",
+        "One folder for all firewall rules",
+        files.RULES,
+        files.MOVED_RULES,
+    )
 
 
 def _force_push(story: _Repository) -> Iterator[str]:
@@ -297,12 +201,17 @@ def _force_push(story: _Repository) -> Iterator[str]:
 
 
 def _later(story: _Repository) -> Iterator[str]:
-    desks = {files.MOVED_RULES: files.bastion(files.SMALL_OFFICE), files.HOSTS: files.hosts(files.SMALL_OFFICE)}
+    desks = {
+        files.MOVED_RULES: files.bastion(files.SMALL_OFFICE),
+        files.HOSTS: files.hosts(files.SMALL_OFFICE),
+    }
     story.propose(14, TOM, "2025-09-23 09:30", [("Bastion: only the operators' desks", desks)])
     staging = {files.STAGING: files.overlay("payments-staging", "1.6.0", 1)}
     yield story.squash(12, BOT, "2025-09-24 10:03", "Payments 1.6.0 on staging", staging)
     production = {files.PRODUCTION: files.overlay("payments", "1.6.0", 5)}
-    yield story.squash(13, BOT, "2025-09-25 15:07", "Promote payments 1.6.0 to production", production)
+    yield story.squash(
+        13, BOT, "2025-09-25 15:07", "Promote payments 1.6.0 to production", production
+    )
     yield story.land(14, TOM, "2025-09-26 11:31", "Bastion: only the operators' desks")
 
 
@@ -322,7 +231,9 @@ class _Repository:
         self._commit(who, when, subject, contents)
         return _looked(when)
 
-    def propose(self, number: int, who: Person, when: str, steps: Sequence[tuple[str, Contents]]) -> None:
+    def propose(
+        self, number: int, who: Person, when: str, steps: Sequence[tuple[str, Contents]]
+    ) -> None:
         """A pull request: a branch from main whose head stands where forges put it."""
         self._git("switch", "--quiet", "--create", f"pull-{number}")
         for subject, contents in steps:
@@ -336,12 +247,23 @@ class _Repository:
 
     def land(self, number: int, who: Person, when: str, subject: str) -> str:
         """Squashes a pull request onto main, as forges do: author kept, committer the forge."""
-        self._git("merge", "--quiet", "--squash", f"refs/pull/{number}/head", env=_people(who, FORGE, when))
+        self._git(
+            "merge",
+            "--quiet",
+            "--squash",
+            f"refs/pull/{number}/head",
+            env=_people(who, FORGE, when),
+        )
         self._commit(who, when, f"{subject} (#{number})", {}, committer=FORGE)
         return _looked(when)
 
     def merge(
-        self, number: int, who: Person, when: str, branch: str, steps: Sequence[tuple[str, Contents]]
+        self,
+        number: int,
+        who: Person,
+        when: str,
+        branch: str,
+        steps: Sequence[tuple[str, Contents]],
     ) -> str:
         """A pull request, merged with a merge commit."""
         self.propose(number, who, _before(when), steps)
@@ -376,7 +298,13 @@ class _Repository:
         self._git("branch", "--quiet", "-D", f"pull-{number}")
 
     def _commit(
-        self, who: Person, when: str, subject: str, contents: Contents, *, committer: Person | None = None
+        self,
+        who: Person,
+        when: str,
+        subject: str,
+        contents: Contents,
+        *,
+        committer: Person | None = None,
     ) -> None:
         for name, text in contents.items():
             target = self.path / name
@@ -403,7 +331,9 @@ class _Repository:
         except FileNotFoundError as error:
             raise SourceError("git is not installed", hint="Install git 2.39 or newer.") from error
         if done.returncode:
-            raise SourceError(f"git {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+            raise SourceError(
+                f"git {arguments[0]} failed: {done.stderr.strip() or done.stdout.strip()}"
+            )
         return done.stdout
 
 
@@ -421,8 +351,17 @@ _SETTINGS = (
 
 
 def _clean_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    mine = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true", "LC_ALL": "C"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name == "GIT_EXEC_PATH"
+    }
+    mine = {
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_EDITOR": "true",
+        "LC_ALL": "C",
+    }
     # Somebody must stand in the reflog too, also where the machine's own user has no name.
     return {**kept, **mine, **_people(FORGE, FORGE, "2025-09-01 09:00")}
 

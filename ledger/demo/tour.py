@@ -11,9 +11,10 @@ _ENV = "spec.template.spec.containers[name=payments].env"
 _PRODUCTION = """\
 select committed_at, field, old_value, new_value, author_name, pull_request
 from field_changes where path like '%/production/%' and field <> '' order by revision_number"""
-_SQL = f"""\
+_SQL = """\
 select committed_at, author_name, old_value, new_value, pull_request
-from field_changes where name = '{_BASTION}' and field like 'ingress%' order by revision_number"""
+from field_changes where name = 'aws_security_group.bastion' and field like 'ingress%'
+order by revision_number"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

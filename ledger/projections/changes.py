@@ -118,7 +118,7 @@ CHANGES = Table(
     "model_resource_change",
     ChangeRow,
     key=("change",),
-    lookups=(("resource",), ("repository", "branch", "commit_sha")),
+    lookups=(("resource",), ("repository", "branch", "revision_number")),
     log=True,
 )
 FIELD_CHANGES = Table("model_field_change", FieldRow, key=("change", "sequence"), log=True)
@@ -177,9 +177,10 @@ def _realign(repository: str, branch: str, tip: str, context: Context) -> Iterab
     touched: dict[str, None] = {}
     for step in [*leaving, *returning]:
         for change in context.find(
-            ChangeRow, repository=repository, branch=branch, commit_sha=step.commit_sha
+            ChangeRow, repository=repository, branch=branch, revision_number=step.number
         ):
-            touched[change.resource] = None
+            if change.commit_sha == step.commit_sha:
+                touched[change.resource] = None
     for resource in touched:
         yield from _restored(resource, repository, branch, context)
     yield LineRow(repository, branch, tip)

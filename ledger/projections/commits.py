@@ -32,12 +32,24 @@ class CommitRow(NamedTuple):
     recorded_at: str
 
 
+class PatchRow(NamedTuple):
+    """A commit by its patch id, where that was computed."""
+
+    repository: str
+    patch_id: str
+    commit_sha: str
+
+
 COMMITS = Table(
     "model_commit",
     CommitRow,
     key=("repository", "commit_sha"),
+)
+PATCHES = Table(
+    "model_patch",
+    PatchRow,
+    key=("repository", "patch_id", "commit_sha"),
     lookups=(("repository", "patch_id"),),
-    indexes=(("repository", "committed_at"),),
 )
 
 
@@ -55,6 +67,8 @@ def _observed(recorded: RecordedEvent, data: CommitObserved, context: Context) -
     known = context.get(CommitRow, data.repository, data.commit)
     if known is not None and not _tells_more(data, known, context):
         return
+    if data.patch_id:
+        yield PatchRow(data.repository, data.patch_id, data.commit)
     signed = data.signature is not None
     yield CommitRow(
         repository=data.repository,
@@ -98,7 +112,7 @@ def has_contents(data: CommitObserved) -> bool:
 PROJECTION = Projection(
     name="commits",
     version=1,
-    tables=(COMMITS,),
+    tables=(COMMITS, PATCHES),
     handles=(CommitObserved, SignatureVerified),
     project=project,
 )

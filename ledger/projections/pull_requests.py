@@ -20,7 +20,7 @@ from ledger.events import (
     RevisionObserved,
 )
 from ledger.projections import Context, Projection, Row, Table
-from ledger.projections.commits import CommitRow
+from ledger.projections.commits import CommitRow, PatchRow
 
 PROVED, REPORTED, INFERRED, UNLINKED = "proved", "reported", "inferred", "unlinked"
 MERGED, HEAD, CONTRADICTED = "merged", "head", "contradicted"
@@ -138,7 +138,7 @@ def _named(recorded: RecordedEvent, data: RevisionObserved, context: Context) ->
         )
     elif commit.patch_id:
         yield UnnamedRow(data.repository, commit.patch_id, data.commit)
-        for other in context.find(CommitRow, repository=data.repository, patch_id=commit.patch_id):
+        for other in context.find(PatchRow, repository=data.repository, patch_id=commit.patch_id):
             if other.commit_sha != data.commit:
                 heads = context.find(
                     PullRequestRow, repository=data.repository, head_sha=other.commit_sha

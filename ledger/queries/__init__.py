@@ -539,7 +539,7 @@ class Asker:
 
 _TOUCHES = (
     "exists (select 1 from model_resource_change h where h.repository = v.repository "
-    "and h.branch = v.branch and h.commit_sha = v.commit_sha "
+    "and h.branch = v.branch and h.revision_number = v.number and h.commit_sha = v.commit_sha "
     "and (h.path = ? or h.path like ? escape '!' or h.old_path = ? or h.old_path like ? escape '!'))"
 )
 

@@ -125,15 +125,17 @@ def _table_sql(table: Table, dialect: str, suffix: str) -> str:
         columns.append(f"{name} {types[base]}{null}")
     key = f"primary key ({', '.join(table.key)})"
     single = len(table.key) == 1 and table.types()[table.key[0]] is int
-    tail = " without rowid" if dialect == SQLITE and not single and not table.log else ""
+    tail = " without rowid" if dialect == SQLITE and not single else ""
     return f"create table {table_name(table, suffix)} ({', '.join(columns)}, {key}){tail}"
 
 
 def create_indexes(
     connection: Connection, table: Table, groups: Sequence[tuple[str, ...]], suffix: str = ""
 ) -> None:
-    """Makes an index for each group of columns."""
+    """Makes an index for each group of columns that the primary key does not begin with."""
     for columns in groups:
+        if columns == table.key[: len(columns)]:
+            continue
         name = _index_name(table, columns, suffix)
         connection.script(
             [f"create index {name} on {table_name(table, suffix)} ({', '.join(columns)})"]
@@ -153,7 +155,7 @@ def swap(connection: Connection, projections: Sequence[Projection], suffix: str)
     for one in projections:
         for table in one.tables:
             for columns in table.lookups:
-                connection.script([f"drop index {_index_name(table, columns, suffix)}"])
+                connection.script([f"drop index if exists {_index_name(table, columns, suffix)}"])
             connection.script([f"alter table {table_name(table, suffix)} rename to {table.name}"])
             create_indexes(connection, table, [*table.lookups, *table.indexes])
     size = int(connection.rows("select size from log_head where id = 1")[0][0])
