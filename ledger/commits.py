@@ -17,16 +17,18 @@ from ledger.events import Identity, Signature, Trailer
 _PERSON = re.compile(
     rb"^(?P<name>.*?) ?<(?P<email>[^>]*)>(?: (?P<seconds>-?\d+)(?: (?P<zone>[+-]\d{4}))?)?"
 )
-_TRAILER = re.compile(r"^([A-Za-z0-9][A-Za-z0-9-]*)\s*:\s*(.*)$")
+_TRAILER = re.compile(r"^([A-Za-z0-9-]+)[ \t]*:(.*)$")
 _GIT_TRAILERS = ("Signed-off-by: ", "(cherry picked from commit ")
 _SIGNATURES = {
     b"-----BEGIN PGP": "pgp",
     b"-----BEGIN SSH": "ssh",
     b"-----BEGIN SIG": "x509",
 }
-_SQUASHED = re.compile(r"\(#(\d{1,9})\)\s*$")
-_MERGED = re.compile(r"^Merge pull request #(\d{1,9}) from ")
-_MERGE_REQUEST = re.compile(r"^See merge request \S*!(\d{1,9})\s*$", re.MULTILINE)
+# UTF-8 goes the usual way; the others are Python's own and no charsets.
+_NOT_DECLARED = {"utf-8", "unicode_escape", "unicode-escape", "raw-unicode-escape", "punycode", "idna"}
+_SQUASHED = re.compile(r"\(#([1-9][0-9]{0,8})\)\s*$")
+_MERGED = re.compile(r"^Merge pull request #([1-9][0-9]{0,8}) from ")
+_MERGE_REQUEST = re.compile(r"^See merge request \S*!([1-9][0-9]{0,8})\s*$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -103,8 +105,10 @@ def instant(seconds: int) -> str:
 def _text(value: bytes, commit: CommitObject, which: str) -> str:
     """UTF-8, else the encoding that the commit declares, else Latin-1, which is said."""
     try:
-        if commit.encoding and codecs.lookup(commit.encoding).name != "utf-8":
-            return value.decode(commit.encoding)
+        if commit.encoding and codecs.lookup(commit.encoding).name not in _NOT_DECLARED:
+            text = value.decode(commit.encoding)
+            text.encode("utf-8")  # half of a surrogate pair is no text
+            return text
         return value.decode("utf-8")
     except (UnicodeDecodeError, LookupError, ValueError):
         try:
@@ -126,31 +130,50 @@ def trailers(message: str) -> list[Trailer]:
 
     As Git decides: all lines are trailers, or one is made by Git and a quarter of them are.
     """
-    paragraphs = message.rstrip().split("\n\n")
+    paragraphs = _paragraphs(message)
+    while paragraphs and all(line.startswith("#") for line in paragraphs[-1]):
+        paragraphs.pop()
     if len(paragraphs) < 2:
         return []
-    lines = paragraphs[-1].splitlines()
     found: list[tuple[str, str]] = []
-    others = 0
-    for line in lines:
+    others = by_git = 0
+    below = ""
+    for line in paragraphs[-1]:
         match = _TRAILER.match(line)
         if match:
             found.append((match[1], match[2].strip()))
-        elif line[:1] in (" ", "\t") and found:
-            key, value = found[-1]
-            found[-1] = (key, f"{value} {line.strip()}")
-        elif not line.startswith(_GIT_TRAILERS):
+        elif below and line[:1].isspace():
+            found[-1] = (found[-1][0], f"{found[-1][1]} {line.strip()}".strip())
+            continue
+        elif not line.startswith(("#", *_GIT_TRAILERS)):
             others += 1
-    by_git = any(line.startswith(_GIT_TRAILERS) for line in lines)
-    if others and not (by_git and len(found) * 3 >= others):
+        by_git += line.startswith(_GIT_TRAILERS)
+        below = line if match else ""
+    cherries = sum(line.startswith(_GIT_TRAILERS[1]) for line in paragraphs[-1])
+    if others and not (by_git and (len(found) + cherries) * 3 >= others):
         return []
     return [Trailer(key=key, value=value) for key, value in found]
 
 
+def _paragraphs(message: str) -> list[list[str]]:
+    """The lines of each paragraph; only a line feed ends a line, and white space may fill a blank one."""
+    paragraphs: list[list[str]] = []
+    open_one = False
+    for line in message.split("\n"):
+        if not line or line.isspace():
+            open_one = False
+        elif open_one:
+            paragraphs[-1].append(line)
+        else:
+            paragraphs.append([line])
+            open_one = True
+    return paragraphs
+
+
 def subject(message: str) -> str:
     """The first paragraph of a message on one line, as Git shows it."""
-    first = message.lstrip("\n").split("\n\n", 1)[0]
-    return " ".join(first.split("\n")).strip()
+    paragraphs = _paragraphs(message)
+    return " ".join(line.rstrip() for line in paragraphs[0]).strip() if paragraphs else ""
 
 
 def named_pull_request(message: str) -> tuple[int, str] | None:

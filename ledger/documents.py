@@ -15,7 +15,7 @@ from ledger.parsers import Parser, choose
 from ledger.resources import Resource
 
 MAX_PARSED = 4_000_000
-MAX_WARM = 64_000_000
+MAX_WARM = 40_000_000
 
 
 def freeze(resources: Sequence[Resource]) -> bytes:

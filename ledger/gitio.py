@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, cast
 
@@ -244,8 +245,12 @@ def _raw_commits(tokens: Iterator[bytes]) -> Iterator[RawCommit]:
 def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]:
     """The refs of a remote that match, and the branch its HEAD names; one network round trip.
 
-    Raises SourceError when the remote cannot be reached or is no repository.
+    A bundle says only which commit HEAD is, so there it is the first branch of that commit, `main`
+    and `master` before others. Raises SourceError when the remote cannot be reached or is no
+    repository.
     """
+    if is_bundle(url):
+        return _bundle_refs(Path(_local(url)), patterns)
     place = _local(url) if is_bundle(url) else check_url(url)
     arguments = ["ls-remote", "--symref", "--", place, "HEAD", *patterns]
     output = _run(None, arguments, isolated=False)
@@ -269,6 +274,23 @@ def _branch_at(refs: Mapping[str, str], tip: str) -> str:
     return usual[0] if usual else at[0] if len(at) == 1 else ""
 
 
+def _bundle_refs(path: Path, patterns: Sequence[str]) -> tuple[dict[str, str], str]:
+    """The header of a bundle (gitformat-bundle): `git ls-remote` takes 0.7 s for 14,000 refs."""
+    refs: dict[str, str] = {}
+    with path.open("rb") as file:
+        for line in file:
+            if line == b"\n":
+                break
+            if line[:1] not in (b"#", b"@", b"-"):
+                oid, _, name = line.rstrip(b"\n").decode("utf-8", "surrogateescape").partition(" ")
+                refs[name] = oid
+    tip = refs.pop("HEAD", "")
+    heads = [ref.removeprefix(_HEADS) for ref, oid in refs.items() if oid == tip and ref.startswith(_HEADS)]
+    head = min(heads, key=lambda name: (name != "main", name != "master", name), default="")
+    chosen = {ref: oid for ref, oid in refs.items() if any(fnmatchcase(ref, one) for one in patterns)}
+    return chosen, head
+
+
 class Mirror:
     """Our private bare copy of one repository."""
 
@@ -287,7 +309,7 @@ class Mirror:
             return
         specs = "".join(f"+{ref}:{ref}\n" for ref in refs)
         arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
-        arguments += ["--no-recurse-submodules", "--no-auto-maintenance", "--stdin"]
+        arguments += ["--no-recurse-submodules", "--no-auto-maintenance", "--update-shallow", "--stdin"]
         arguments += ["--", check_url(url)]
         _run(self.path, arguments, stdin=_refname_bytes(specs), isolated=False)
 
@@ -337,12 +359,16 @@ class Mirror:
         lines = output.decode().splitlines()
         return [int(line) if line.isdigit() else None for line in lines]
 
-    def commits(self, tips: Iterable[str], exclude: Iterable[str]) -> Iterator[RawCommit]:
+    def commits(
+        self, tips: Iterable[str], exclude: Iterable[str], *, walk: bool = True
+    ) -> Iterator[RawCommit]:
         """New commits, parents first, with their files against their first parent.
 
-        Never reads a blob. Constant memory here; Git itself holds the list of new commits.
+        Without `walk` only the tips themselves, in their order. Never reads a blob. Constant memory
+        here; Git itself holds the list of new commits.
         """
-        arguments = ["log", "--stdin", "--topo-order", "--reverse", "--raw", "-z", "--no-renames"]
+        order = ["--topo-order", "--reverse"] if walk else ["--no-walk=unsorted"]
+        arguments = ["log", "--stdin", *order, "--raw", "-z", "--no-renames"]
         arguments += ["--no-abbrev", "--diff-merges=first-parent", "--root", "--no-ext-diff"]
         arguments += ["--no-textconv", "--no-color", "--no-show-signature", "--no-notes"]
         arguments += ["--ignore-submodules=none", "--format=%H"]

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from uuid import uuid4
 
+import msgspec
+
 from ledger import redaction, registry
 from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
@@ -26,8 +28,7 @@ from ledger.events import (
 )
 from ledger.preparing import Orders, Preparer
 from ledger.projector import Projector
-from ledger.sources import Batch, Source, Tools
-from ledger.sources.git import GitOptions
+from ledger.sources import Batch, Configured, Source, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
 
@@ -139,7 +140,7 @@ class _Run:
         appended = 0
         try:
             plan = self._plan(source)
-            options = self._options(source)
+            options = plan.options(self._configured(source))
             batches = 0
             for batch in plan.pull(options, reading.cursor, self._tools(now)):
                 appended += self._append(batch, source.name)
@@ -162,15 +163,14 @@ class _Run:
             )
         return plan
 
-    def _options(self, source: SourceSettings) -> GitOptions:
-        signers = source.allowed_signers
-        return GitOptions(
+    def _configured(self, source: SourceSettings) -> Configured:
+        settings = self._settings
+        return Configured(
             name=source.name,
-            url=self._settings.url(source),
-            mirror=self._settings.mirror(source),
-            branches=tuple(source.branches),
-            pull_requests=source.pull_requests,
-            allowed_signers=self._settings.path(signers) if signers else None,
+            url=settings.url(source),
+            mirror=settings.mirror(source),
+            folder=settings.folder,
+            settings=msgspec.to_builtins(source),
         )
 
     def _tools(self, now: str) -> Tools:

@@ -26,7 +26,7 @@ from ledger.store.drivers import POSTGRESQL
 from ledger.store.schema import table_name
 
 BATCH = 1_000
-MAX_ROWS = 60_000
+MAX_ROWS = 16_000
 SMALL = 500
 Key = tuple[Any, ...]
 
@@ -331,9 +331,9 @@ class Projector:
                 before = [one for one in events if one.position < failed.position]
                 self._workspace = self._new_workspace()
                 if before:
-                    self._attempt(before)
+                    self._batch(before)  # which another process may overtake
                 self._give_up(failed)
-                events = events[len(before) :]
+                events = [one for one in events if one.position >= self._checkpoint]
             else:
                 return
 

@@ -14,19 +14,18 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger import registry
 from ledger.auditor import (
-    AUDITOR_ROLE,
     Answer,
     Contract,
     check,
-    grant_sql,
     output,
     postgres,
     query,
@@ -37,6 +36,8 @@ from ledger.auditor import (
     write_json,
 )
 from ledger.errors import LedgerError, QueryError, StoreError
+from ledger.store.roles import AUDITOR_ROLE, grant_sql
+from ledger.store.schema import initialise, views
 
 CANARY = "CANARY-d41d8cd9"
 CONTRACT = Contract(
@@ -79,6 +80,7 @@ SCHEMA = (
     f"insert into access_token values (1, '{CANARY}')",
 )
 OWNER = "auditor_test_owner"
+Admin: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +103,13 @@ def postgres_admin(postgres_server: Path) -> Iterator[str]:
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(f"create role {OWNER} login createrole".encode())
         admin.execute(f"create database auditor_test owner {OWNER}".encode())
+        with suppress(psycopg.errors.UndefinedObject):  # only if another test made it, as superuser
+            admin.execute(f"grant {AUDITOR_ROLE} to {OWNER} with admin option".encode())
         yield url.replace("/postgres?", "/auditor_test?")
         admin.execute("drop database auditor_test with (force)")
-        admin.execute(f"drop role {AUDITOR_ROLE}".encode())
-        admin.execute(f"drop role {OWNER}".encode())
+        for role in (AUDITOR_ROLE, OWNER):
+            with suppress(psycopg.errors.DependentObjectsStillExist):
+                admin.execute(f"drop role {role}".encode())
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +122,13 @@ def postgres_ledger(postgres_admin: str) -> str:
             connection.execute(statement.encode())
     assert len(rows(url, "select * from events")) == 3  # else every refusal below would be hollow
     return url
+
+
+@pytest.fixture(scope="module")
+def admin(postgres_admin: str) -> Iterator[Admin]:
+    """A superuser's connection to the database."""
+    with psycopg.connect(postgres_admin, autocommit=True) as connection:
+        yield connection
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -553,17 +565,17 @@ select cast(1 as boolean)
 
 
 @pytest.mark.parametrize("sql", statements(HOSTILE + HOSTILE_POSTGRESQL.strip()))
-def test_gate_2_alone_on_postgresql(sql: str, postgres_ledger: str, postgres_admin: str) -> None:
+def test_gate_2_alone_on_postgresql(sql: str, postgres_ledger: str, admin: Admin) -> None:
     """Without gate 1 no hostile statement reads hidden contents, and none changes anything."""
     if sql in LARGE_ON_POSTGRESQL:
         return
-    before = state(postgres_admin)
+    before = state(admin)
     try:
         found: Any = postgres.run(postgres_ledger, sql, CONTRACT, limit=100, seconds=0.3)
     except LedgerError as error:
         found = str(error)
     assert CANARY not in repr(found)
-    assert state(postgres_admin) == before
+    assert state(admin) == before
 
 
 # These take a gigabyte before the time limit ends them: gate 1 is what protects from them.
@@ -607,16 +619,15 @@ def test_a_login_without_rights_makes_gate_2_independent(
             admin.execute("drop role auditor_test_login")
 
 
-def state(url: str) -> list[tuple[Any, ...]]:
+def state(admin: Admin) -> list[tuple[Any, ...]]:
     """What a statement could have changed, roughly: tables, rows, large objects, roles."""
-    with psycopg.connect(url) as connection:
-        return connection.execute(
-            "select (select array_agg(c.oid::text || relname || relkind::text || coalesce(relacl::text, '')"
-            " order by c.oid) from pg_class c where relnamespace = 'ledger_one'::regnamespace),"
-            " (select array_agg(t.*::text) from ledger_one.log_event t),"
-            " (select count(*) from pg_largeobject_metadata), (select count(*) from pg_roles),"
-            " (select count(*) from pg_locks where locktype = 'advisory')"
-        ).fetchall()
+    return admin.execute(
+        "select (select array_agg(c.oid::text || relname || relkind::text"
+        " || coalesce(relacl::text, '') order by c.oid) from pg_class c"
+        " where relnamespace = 'ledger_one'::regnamespace),"
+        " (select array_agg(t.*::text) from ledger_one.log_event t),"
+        " (select count(*) from pg_largeobject_metadata), (select count(*) from pg_roles)"
+    ).fetchall()
 
 
 def sqlite_path(url: str) -> Path:
@@ -890,6 +901,71 @@ def test_no_put_together_sql_reads_hidden_content_on_postgresql(
         except LedgerError as error:
             found = str(error)
         assert CANARY not in repr(found)
+
+
+LEAKS = statements(
+    """
+select secret as c from log_event
+select token as c from access_token
+select note as c from model_commit
+select e.secret as c from log_event e join approvals v on v.number = e.position
+"""
+)
+WRAPS = statements(
+    """
+select c from ({leak}) as {name}
+select {name}.c from ({leak}) as {name}
+with {name} as ({leak}) select c from {name}
+with {name}(c) as ({leak}), other as (select * from {name}) select c from other
+with recursive {name}(c) as (select 'x' union {leak}) select max(c) as c from {name} where c <> 'x'
+select ({leak} limit 1) as c
+select coalesce(({leak} limit 1), 'x') as c from reviews
+select case when 1 = 1 then h.c end as c from reviews v left join ({leak}) h on 1 = 1
+select c from ({leak}) {name} intersect select c from ({leak}) r
+select column1 as c from (values (({leak} limit 1))) as {name}
+select min(c) over (order by c) as c from ({leak}) q
+select c || '' as c from ({leak}) q where exists (select 1 from reviews)
+select max(c) as c from ({leak}) q group by c having count(*) > 0
+select substr(c, 1, 99) as c from ({leak}) q order by 1 desc
+/* {name} */ {leak} -- {name}
+"""
+)
+NAMES = ("x", "events", "EVENTS", '"events"', "commits", "good", "model_review")
+
+
+@st.composite
+def leaking_sql(draw: st.DrawFn) -> str:
+    """SQL that would show hidden content if it ran on an open connection."""
+    sql: str = draw(st.sampled_from(LEAKS))
+    for depth, wrap in enumerate(draw(st.lists(st.sampled_from(WRAPS), max_size=4))):
+        leak = f"select c from ({sql}\n) l{depth}"
+        sql = wrap.format(leak=leak, name=draw(st.sampled_from(NAMES)))
+    return sql
+
+
+@settings(max_examples=300)
+@given(sql=leaking_sql())
+def test_what_would_leak_is_stopped_twice_on_sqlite(sql: str, sqlite_ledger: str) -> None:
+    """Open, it shows hidden content; gate 1 refuses it, and so does gate 2 alone."""
+    path = sqlite_path(sqlite_ledger)
+    connection = sqlite3.connect(path)
+    assert CANARY in repr(connection.execute(sql).fetchall())
+    connection.close()
+    with pytest.raises(QueryError):
+        check(sql, CONTRACT, "sqlite")
+    lines = list(sqlite_child.answer(request_to_child(path, sql)))
+    assert CANARY not in repr(lines)
+    assert "error" in repr(lines[-1])
+
+
+@settings(max_examples=80)
+@given(sql=leaking_sql())
+def test_what_would_leak_is_stopped_twice_on_postgresql(sql: str, postgres_ledger: str) -> None:
+    """Gate 1 refuses it, and so does gate 2 alone: the tables are closed to the role."""
+    with pytest.raises(QueryError):
+        check(sql, CONTRACT, "postgresql")
+    with pytest.raises(QueryError, match="permission denied"):
+        postgres.run(postgres_ledger, sql, CONTRACT, limit=10, seconds=2)
 
 
 @settings(max_examples=150)
@@ -1386,6 +1462,33 @@ def test_values_are_plain_on_postgresql(postgres_ledger: str) -> None:
     assert found[0][3] == "1" + "0" * 400
     assert found[0][4:] == ('["a", null]', '["1", "x"]', "00ff", "infinity", "01", 1)
     json.dumps(found, allow_nan=False)
+
+
+# --- the real schema
+
+
+def test_every_public_view_can_be_asked(database_url: str) -> None:
+    """Each view of a new ledger has its documented columns, also counted and joined to itself."""
+    initialise(database_url, registry.projections())
+    contract = Contract({view.name: tuple(view.columns) for view in views()})
+    for name, columns in contract.views.items():
+        assert query(database_url, f"select * from {name}", contract).columns == columns
+        count = f"select count(*) from {name} a join {name} b on a.{columns[0]} = b.{columns[0]}"
+        assert query(database_url, count, contract).columns == ("count",)
+
+
+def test_no_table_of_a_real_ledger_can_be_read(database_url: str) -> None:
+    """Neither through both gates nor through the second alone."""
+    initialise(database_url, registry.projections())
+    contract = Contract({view.name: tuple(view.columns) for view in views()})
+    place = database_url.removeprefix("sqlite:///")
+    for table in ("log_event", "log_content", "source_state", "projection_state", "log_head"):
+        sql = f"select * from {table}"
+        with pytest.raises(QueryError, match=f"no view {table}"):
+            query(database_url, sql, contract)
+        run: Any = sqlite.run if place.startswith("/") else postgres.run
+        with pytest.raises(QueryError, match=r"permission denied|prohibited"):
+            run(place, sql, contract, limit=1, seconds=5)
 
 
 # --- output

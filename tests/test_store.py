@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -500,8 +500,8 @@ def fact(name, number):
     return NewEvent(stream=name, key=f"{name}/{number}", source=name, data=data)
 
 with Store.open(url) as store:
-    mine = [fact(f"writer {me}", number) for number in range(200)]
-    shared = [fact("shared", number) for number in range(100)]
+    mine = [fact(f"writer {me}", number) for number in range(100)]
+    shared = [fact("shared", number) for number in range(40)]
     random.shuffle(shared)
     while mine or shared:
         count = random.randint(1, 20)
@@ -525,23 +525,17 @@ def test_several_writers_at_once_leave_one_log_without_gaps_or_repeats(url: str)
     with Store.open(url) as store:
         expect_whole_log(store)
         recorded = keys(store)
-        assert len(recorded) == len(set(recorded)) == 4 * 200 + 100
+        assert len(recorded) == len(set(recorded)) == 4 * 100 + 40
         for number in range(4):
             mine = [key for key in recorded if key.startswith(f"writer {number}/")]
-            assert mine == [f"writer {number}/{one}" for one in range(200)]
+            assert mine == [f"writer {number}/{one}" for one in range(100)]
             assert store.reading(f"writer {number}").cursor == b"0"
 
 
 KILLED = """
 import os, sys
-from ledger.contents import Content
 from ledger.events import NewEvent, QueryExecuted
 from ledger.store import Store
-
-class Last(Content, frozen=True):
-    @property
-    def kind(self):  # asked for when the events, tiles and heads are already written
-        os._exit(9)
 
 store = Store.open(sys.argv[1])
 events = [
@@ -549,14 +543,14 @@ events = [
     for n in range(300)
 ]
 
-class Exit:
+class Last:  # asked for when events, tiles and heads are written
     @property
     def digest(self):
         written = store.connection.rows("select count(*) from log_event where source = 'lost'")
         assert written == [(300,)], written
         os._exit(9)
 
-store.append(events, source="lost", recorded_at="2026-09-01T00:00:00Z", kept=[Exit()], cursor=b"c")
+store.append(events, source="lost", recorded_at="2026-09-01T00:00:00Z", kept=[Last()], cursor=b"c")
 """
 
 
@@ -628,31 +622,30 @@ def filled(url: str) -> None:
         append(store, facts(*range(200, 300)))
 
 
-@pytest.mark.parametrize("statement", REFUSED.values(), ids=REFUSED.keys())
-def test_what_was_recorded_cannot_be_changed(url: str, statement: str) -> None:
-    filled(url)
-    expect_refusal(url, statement)
+def test_what_was_recorded_cannot_be_changed(url: str, subtests: pytest.Subtests) -> None:
+    expect_refusals(url, REFUSED, subtests)
 
 
-@pytest.mark.parametrize("statement", SQLITE_REFUSED.values(), ids=SQLITE_REFUSED.keys())
-def test_what_was_recorded_cannot_be_replaced_on_sqlite(sqlite_ledger: str, statement: str) -> None:
-    filled(sqlite_ledger)
-    expect_refusal(sqlite_ledger, statement)
-
-
-@pytest.mark.parametrize("statement", POSTGRES_REFUSED.values(), ids=POSTGRES_REFUSED.keys())
-def test_what_was_recorded_cannot_be_emptied_on_postgresql(
-    postgres_ledger: str, statement: str
+def test_what_was_recorded_cannot_be_replaced_on_sqlite(
+    sqlite_ledger: str, subtests: pytest.Subtests
 ) -> None:
-    filled(postgres_ledger)
-    expect_refusal(postgres_ledger, statement)
+    expect_refusals(sqlite_ledger, SQLITE_REFUSED, subtests)
 
 
-def expect_refusal(url: str, statement: str) -> None:
+def test_what_was_recorded_cannot_be_emptied_on_postgresql(
+    postgres_ledger: str, subtests: pytest.Subtests
+) -> None:
+    expect_refusals(postgres_ledger, POSTGRES_REFUSED, subtests)
+
+
+def expect_refusals(url: str, statements: Mapping[str, str], subtests: pytest.Subtests) -> None:
+    filled(url)
     before = everything(url)
-    with pytest.raises((sqlite3.IntegrityError, psycopg.Error)):
-        raw(url, *statement.split("; "))
-    assert everything(url) == before
+    for what, statement in statements.items():
+        with subtests.test(what):
+            with pytest.raises((sqlite3.IntegrityError, psycopg.Error)):
+                raw(url, *statement.split("; "))
+            assert everything(url) == before
 
 
 def test_a_content_cannot_be_replaced_by_its_digest(sqlite_ledger: str) -> None:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import subprocess
 import sys
 import textwrap
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import hcl2
 import pytest
+import tree_sitter
+import tree_sitter_hcl
 from hcl2 import SerializationOptions
-from hypothesis import example, given, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 
 from ledger import hcl
 from ledger.parsers import choose, parse
-from ledger.parsers.terraform import PARSER
+from ledger.parsers.terraform import MAX_PIECE, PARSER
 from ledger.resources import LINES, Resource, Value
 
 SAMPLES = Path(__file__).parent / "parsers" / "terraform"
@@ -212,7 +216,7 @@ def test_what_clashes_is_kept_with_a_warning(text: str, expected: Value, warning
         ("provider::aws::f(1)", "${provider::aws::f(1)}"),
         ("[for a in [1]:a if(a)]", "${[for a in [1] : a if (a)]}"),
         ("{for k,v in x:k=>v...}", "${{ for k, v in x : k => v... }}"),
-        ("f({\n a = 1 # x\n\n b = 2,\n})", "${f({ a = 1, b = 2 })}"),
+        ("f({\n a = 1 # x\n\n b : 2,\n})", "${f({ a = 1, b = 2 })}"),
         ('f("a  b # c")', '${f("a  b # c")}'),
         ('f("a\\n${ b }")', '${f("a\\n${b}")}'),
         ("<<EOT\na \\n ${ b }\n EOT x\nEOT", "a \\n ${b}\n EOT x\n"),
@@ -380,7 +384,7 @@ def _plain(found: Any) -> Any:
     if isinstance(found, list):
         return [_plain(one) for one in found]
     if isinstance(found, str) and found.startswith('"'):
-        return hcl.quoted(found)
+        return value(found)
     if isinstance(found, str) and not found.startswith("${"):
         return f"${{{found}}}"  # a bare name
     return found
@@ -389,7 +393,7 @@ def _plain(found: Any) -> Any:
 def _plain_key(key: str) -> str:
     if key.startswith("${("):
         return "${" + key[3:-2] + "}"
-    return hcl.quoted(key) if key.startswith('"') else key
+    return str(value(key)) if key.startswith('"') else key
 
 
 def _squeezed(found: Any) -> Any:
@@ -449,7 +453,7 @@ class Writer:
     def _value(self, depth: int) -> list[str]:
         if depth and self._random.random() < 0.15:
             lines = "".join(
-                f"  line {{ {self._name()} }}\n" for _ in range(self._random.randrange(3))
+                f"  line {{ {self._name()} }}\n" for _ in range(self._random.randint(1, 3))
             )
             return [f"<<-EOT\n{lines}    EOT"]
         return self._expression(depth)
@@ -513,7 +517,8 @@ def _joined(items: list[list[str]], sign: str) -> list[str]:
 def plain_layout(statements: list[list[str]]) -> str:
     """One space between tokens, line ends between elements."""
     text = " ".join(token for statement in statements for token in statement)
-    return text.replace(" ;", "\n").replace("${ ", "${").replace(' }-post"', '}-post"')
+    text = re.sub(r" ?\n ?", "\n", text).replace(" ;", "\n")
+    return text.replace("${ ", "${").replace(' }-post"', '}-post"')
 
 
 def random_layout(statements: list[list[str]], choose: random.Random) -> str:
@@ -552,10 +557,13 @@ def _gap(before: str, token: str, opened: list[str], choose: random.Random) -> s
     return choose.choice(gaps)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60 * int(os.environ.get("MULT","1")))
 @given(seed=st.integers(0, 10_000))
 def test_made_up_files_agree_with_python_hcl2(seed: int) -> None:
-    assert_agreement(plain_layout(Writer(seed).file()))
+    try:
+        assert_agreement(plain_layout(Writer(seed).file()))
+    except TypeError:  # python-hcl2 8.1 fails on a `for` whose value is a number
+        reject()
 
 
 @given(seed=st.integers(0, 100_000), layout=st.randoms(use_true_random=False))
@@ -651,19 +659,19 @@ def test_any_bytes_survive(blob: bytes) -> None:
     assert_survives(blob)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400 * int(os.environ.get("MULT","1")))
 @given(FRAGMENTS)
 def test_any_fragments_survive(text: str) -> None:
     assert_survives(text.encode())
 
 
-@settings(max_examples=200)
+@settings(max_examples=200 * int(os.environ.get("MULT","1")))
 @given(st.sampled_from(NATIVE), MUTATIONS)
 def test_mutated_samples_survive(path: Path, mutations: list[tuple[int, int, bytes]]) -> None:
     assert_survives(mutated(path.read_bytes(), mutations))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100 * int(os.environ.get("MULT","1")))
 @given(st.sampled_from(sorted(SAMPLES.glob("*.json"))), MUTATIONS)
 def test_mutated_json_survives(path: Path, mutations: list[tuple[int, int, bytes]]) -> None:
     assert_survives(mutated(path.read_bytes(), mutations))
@@ -725,7 +733,7 @@ def test_a_broken_block_leaves_the_others_alone() -> None:
     found = resources((SAMPLES / "broken.tf").read_bytes())
     assert [(one.kind, one.unparsed) for one in found] == [
         ("aws_instance", ""),
-        ("HCL", "syntax error near line 3"),
+        ("HCL", "line 3: unexpected ="),
         ("output", ""),
     ]
     assert found[1].syntax == LINES
@@ -747,16 +755,42 @@ def made_up_repository(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_pieces_are_the_blocks_of_the_tree(seed: int) -> None:
+def test_pieces_are_the_blocks_that_tree_sitter_finds(seed: int) -> None:
     for text in made_up_repository(seed):
         blob = text.encode()
-        (tree,) = [child for child in hcl.tree(blob).children if child.type == "body"]
+        root = tree_sitter_root(blob)
+        assert not root.has_error
+        (tree,) = [child for child in root.children if child.type == "body"]
         blocks = sum(child.type == "block" for child in tree.children)
         pieces = hcl.pieces(blob)
         assert sum(one.kind != "tfvars" for one in _headers(pieces)) == blocks
         together = [one for one in PARSER.parse(blob) if one.kind != "tfvars"]
         apart = [one for piece in pieces for one in PARSER.parse(piece) if one.kind != "tfvars"]
         assert together == apart
+
+
+EXPONENT = re.compile(rb"(?<![\w.])\d+[eE][+-]?\d+")  # tree-sitter-hcl 1.2 wants a fraction before it
+
+
+@settings(max_examples=300 * int(os.environ.get("MULT","1")))
+@given(st.sampled_from(NATIVE), MUTATIONS)
+def test_what_is_read_is_hcl_to_tree_sitter_too(
+    path: Path, mutations: list[tuple[int, int, bytes]]
+) -> None:
+    for piece in hcl.pieces(mutated(path.read_bytes(), mutations)):
+        if not any(one.unparsed for one in PARSER.parse(piece)):
+            readable = EXPONENT.sub(b"1", piece)
+            assert not tree_sitter_root(readable).has_error
+
+
+@cache
+def tree_sitter_parser() -> tree_sitter.Parser:
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_hcl.language()))
+
+
+def tree_sitter_root(blob: bytes) -> tree_sitter.Node:
+    """Of well-formed or small input only: others may take minutes."""
+    return tree_sitter_parser().parse(blob + b"\n").root_node
 
 
 def _headers(pieces: list[bytes]) -> list[Resource]:
@@ -825,19 +859,31 @@ for name, source in {HOSTILE!r}.items():
     ("text", "reason"),
     [
         (b"a = \0", "binary content"),
-        (b"a = 1\nb = \xff", "not UTF-8 on line 2"),
-        (b"a = [\n1\n2\n]", "syntax error near line 1"),
-        (b"a {\n  b = \n}\n", "syntax error near line 2"),
+        (b"a = 1\nb = \xff", "line 2: not UTF-8"),
+        (b"a = [\n1\n2\n]", "line 3: unexpected 2"),
+        (b"a {\n  b = \n}\n", "line 2: an expression is not complete"),
         (
-            b'a = "' + b"x" * hcl.MAX_PIECE + b'"',
-            "a piece of 524294 bytes; at most 524288 are read",
+            b'a = "' + b"x" * MAX_PIECE + b'"',
+            "a piece of 2097158 bytes; at most 2097152 are read",
         ),
         (
             b"a = " + b"[" * 201 + b"1" + b"]" * 201,
             "more than 200 blocks, lists or objects inside one another",
         ),
-        (b"a {" * 202 + b"}" * 202, "more than 200 blocks, lists or objects inside one another"),
-        (b"a = 1\n" * 4000 + b"b = = 1\n" * 200, "syntax error near line 4001"),
+        (b"a {" * 202 + b"}" * 202, "more than 200 blocks inside one another"),
+        (b"a = 1 2", "line 1: unexpected 2"),
+        (b'a = "x"\n\nb c', "line 3: neither an attribute nor a block"),
+        (b"a {\n\n", "line 3: a block without an end"),
+        (b"}", "line 1: a } that closes nothing"),
+        (b'a = "x\n"', "line 1: a text without an end"),
+        (b'a = "${x', "line 1: a template without its }"),
+        (b'a = "%{if x}"', "line 1: a template without its endif"),
+        (b'a = "%{else}"', "line 1: unexpected else"),
+        (b'a = "%{x}"', "line 1: a %{ that is neither if nor for"),
+        (rb'a = "\d"', "line 1: an escape that is none"),
+        (b"a = <<E\nx\n", "line 1: a heredoc without an end"),
+        (b"a = [for x]", "line 1: a for without its in"),
+        (b"a = b ? c\n", "line 1: a ? without a :"),
     ],
 )
 def test_what_is_not_read_says_why(text: bytes, reason: str) -> None:
@@ -845,18 +891,6 @@ def test_what_is_not_read_says_why(text: bytes, reason: str) -> None:
     assert (resource.kind, resource.api_group, resource.name) == ("HCL", "", "")
     assert resource.syntax == LINES
     assert resource.unparsed == reason
-
-
-def test_tree_sitter_is_imported_with_the_first_piece() -> None:
-    program = """
-import sys
-from ledger.parsers.terraform import PARSER
-assert PARSER.split(b"a = 1") == [b"a = 1"]
-assert "tree_sitter" not in sys.modules
-PARSER.parse(b"a = 1")
-assert "tree_sitter" in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 # ---- real files ------------------------------------------------------------------------------------------

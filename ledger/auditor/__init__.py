@@ -2,8 +2,9 @@
 
 Gate 1 (`gate`, pure) accepts one query made of known parts and writes it out again; what comes out
 is what runs. Gate 2 is the database: on SQLite an authorizer in a process of its own
-(`sqlite_child`), on PostgreSQL a role that can read the views and nothing else (`postgres`). Time,
-rows, memory and text are bounded in both. Recording the query as an event is up to the caller.
+(`sqlite_child`), on PostgreSQL a role that can read the views and nothing else (`postgres`; the
+store makes it). Time, rows, memory and text are bounded in both. Recording the query as an event is
+up to the caller.
 """
 
 from __future__ import annotations
@@ -13,15 +14,12 @@ from urllib.parse import unquote
 
 from ledger.auditor.contract import Answer, Contract
 from ledger.auditor.output import render_table, write_csv, write_json
-from ledger.auditor.postgres import AUDITOR_ROLE, grant_sql
 from ledger.errors import QueryError, StoreError
 
 __all__ = [
-    "AUDITOR_ROLE",
     "Answer",
     "Contract",
     "check",
-    "grant_sql",
     "query",
     "render_table",
     "write_csv",

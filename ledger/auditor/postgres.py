@@ -1,13 +1,14 @@
 """Asks PostgreSQL, with gate 2: a role that may select from the public views and nothing else.
 
-The query runs in a read-only transaction that is always rolled back, under `SET LOCAL ROLE`, through
-a server-side cursor (DECLARE takes one query and nothing else), with time limits. Views run with
-their owner's rights, so the tables behind them stay closed to the role.
+The query runs in a read-only transaction that is always rolled back, under `SET LOCAL ROLE`,
+through a server-side cursor (DECLARE takes one query and nothing else), with time limits. Views
+run with their owner's rights, so the tables behind them stay closed to the role.
 
 What this gate cannot do alone: a session whose user owns the ledger could give itself its rights
-back with `set_config('role', …)` in mid-query. Gate 1 allows no such function. Where the two gates
-must be independent, let auditors' queries connect as a login user that is a member of the role and
-owns nothing; this module works the same with such a URL.
+back with `set_config('role', …)` in mid-query, and then have a function run SQL given as text.
+Gate 1 allows no such function. Where the two gates must be independent, let auditors' queries
+connect as a login user that is a member of the role and owns nothing; this module works the same
+with such a URL.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as clock_time
@@ -33,13 +34,12 @@ from ledger.auditor.failures import (
     too_slow,
 )
 from ledger.errors import QueryError, StoreError
+from ledger.store.roles import AUDITOR_ROLE, quoted
 
 if TYPE_CHECKING:
     import psycopg
 
     Connection = psycopg.Connection[tuple[Any, ...]]
-
-AUDITOR_ROLE: Final = "ledger_auditor"
 
 _CONNECT_SECONDS: Final = 10
 _CHUNK_BYTES: Final = 4 * 1024 * 1024  # one FETCH is held whole; rows are asked for accordingly
@@ -73,48 +73,6 @@ select rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrl
     or exists (select from pg_auth_members m where m.member = r.oid)
 from pg_roles r where rolname = %s
 """
-
-
-def grant_sql(views: Sequence[str], role: str = AUDITOR_ROLE) -> list[str]:
-    """Statements that make the role if need be and let it read these views of the current schema.
-
-    To be run by the owner of the views, after they are made; running them again is harmless.
-    Roles belong to the whole server, so that the first statement needs CREATEROLE unless someone
-    has made the role before: `CREATE ROLE ledger_auditor NOLOGIN; GRANT ledger_auditor TO owner`.
-    The texts contain no `%` and no `:`, so every driver passes them on unchanged.
-    """
-    name, text = _quoted(role), _quoted(role, "'")
-    schema = "quote_ident(current_schema())"
-    everything = [
-        f"ALL ON SCHEMA ' || {schema} || '",
-        f"ALL ON ALL TABLES IN SCHEMA ' || {schema} || '",
-        f"ALL ON ALL SEQUENCES IN SCHEMA ' || {schema} || '",
-        f"ALL ON ALL FUNCTIONS IN SCHEMA ' || {schema} || '",
-    ]
-    name_in_text = name.replace("'", "''")
-    return [
-        f"DO $ledger$ BEGIN"
-        f" IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {text}) THEN"
-        f" CREATE ROLE {name} NOLOGIN NOINHERIT; END IF;"
-        f" EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;"  # made by another worker
-        f" END $ledger$",
-        # From PostgreSQL 16 on, who makes a role is its member but may not act as it before this.
-        f"DO $ledger$ BEGIN GRANT {name} TO CURRENT_USER;"
-        f" EXCEPTION WHEN insufficient_privilege THEN"
-        f" IF NOT pg_has_role(current_user, {text}, 'MEMBER') THEN RAISE; END IF;"
-        f" END $ledger$",
-        *(
-            f"DO $ledger$ BEGIN EXECUTE 'REVOKE {what} FROM {name_in_text}'; END $ledger$"
-            for what in everything
-        ),
-        f"DO $ledger$ BEGIN"
-        f" EXECUTE 'GRANT USAGE ON SCHEMA ' || {schema} || ' TO {name_in_text}'; END $ledger$",
-        *(f"GRANT SELECT ON {_quoted(view)} TO {name}" for view in sorted(views)),
-    ]
-
-
-def _quoted(name: str, quote: str = '"') -> str:
-    return quote + name.replace(quote, quote * 2) + quote
 
 
 def run(
@@ -177,7 +135,7 @@ def _shield(connection: Connection, contract: Contract) -> None:
             "The search path of this database user names no schema.",
             hint="Point the URL at the ledger's schema: …?options=-csearch_path%3Dledger",
         )
-    _set(connection, {**_SETTINGS, "search_path": f"{_quoted(schema)}, pg_temp"})
+    _set(connection, {**_SETTINGS, "search_path": f"{quoted(schema)}, pg_temp"})
     try:
         with connection.transaction():
             _set(connection, _SUPERUSER_SETTINGS)

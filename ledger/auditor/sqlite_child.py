@@ -7,8 +7,9 @@ ends for no time limit but the killing of its process; and so that memory has a 
 
 The authorizer learns first and judges then. Before the query, every public view is compiled once;
 each (table, column, inner name) that SQLite reports meanwhile is what the views themselves read.
-The query may read the views' own columns and exactly those triples. So even a query that gate 1
-should have refused, with a CTE named like a view, reaches no column that the views do not read.
+The query may read the views' own columns and exactly those triples, and call listed functions. So
+even a query that gate 1 should have refused, with a CTE named like a view, reaches no column that
+the views do not read.
 
 SQLite reports `count(*)` and merged views as a read of no column at all, without saying for whom.
 That must be let through, but only for tables that views read: their row counts are no secret.
@@ -48,6 +49,7 @@ _TEMPORARY_FILE_BYTES = 1024 * _MEBI
 _TICK = 1000  # virtual machine steps between two looks at the clock
 _BUSY_SECONDS = 5.0
 
+_Read: TypeAlias = tuple[str | None, str | None, str | None]  # table, column, inner name
 _Authorizer: TypeAlias = Callable[[int, str | None, str | None, str | None, str | None], int]
 
 
@@ -80,13 +82,29 @@ def _connect(path: str) -> sqlite3.Connection:
     return connection
 
 
+def _json_is_innocuous() -> bool:
+    """Whether an untrusted schema may call JSON functions, as the public views do.
+
+    Not in SQLite 3.40, for one. The authorizer allows views no more functions than auditors, which
+    is what distrusting the schema is about.
+    """
+    with closing(sqlite3.connect(":memory:")) as probe:
+        probe.execute("pragma trusted_schema = off").close()
+        probe.execute("create view v as select json_extract('{}', '$') as a").close()
+        try:
+            probe.execute("select a from v").close()
+        except sqlite3.OperationalError:
+            return False
+        return True
+
+
 def _judge(connection: sqlite3.Connection, request: dict[str, Any]) -> _Authorizer:
     """The authorizer of the query: only what the public views read, only allowed functions."""
     views = set(request["views"])
     table_functions = set(request["table_functions"])
-    reads, calls = _learn(connection, request)
+    functions = set(request["functions"])
+    reads = _learn(connection, request)
     hidden = _tables(connection) - {str(table) for table, _, _ in reads} - views
-    functions = set(request["functions"]) | calls
 
     def allowed(action: int, first: str | None, second: str | None, inner: str | None) -> bool:
         if action == _ACTION["READ"]:
@@ -115,24 +133,19 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 _SCHEMA_TABLES = ("master", "schema", "temp_master", "temp_schema")
 
 
-def _learn(
-    connection: sqlite3.Connection, request: dict[str, Any]
-) -> tuple[set[tuple[str | None, str | None, str | None]], set[str]]:
-    """What compiling the public views reads and calls. A view that does not compile reads nothing.
+def _learn(connection: sqlite3.Connection, request: dict[str, Any]) -> set[_Read]:
+    """What compiling the public views reads. A view that does not compile reads nothing.
 
     A table function is set up by its first use, which SQLite reports as a change of its schema
     table; using each once here keeps that away from the judge. The names come from our own code.
     """
-    reads: set[tuple[str | None, str | None, str | None]] = set()
-    calls: set[str] = set()
+    reads: set[_Read] = set()
 
     def note(
         action: int, first: str | None, second: str | None, _database: str | None, inner: str | None
     ) -> int:
         if action == _ACTION["READ"] and inner is not None:
             reads.add((first, second, inner))
-        if action == _ACTION["FUNCTION"] and inner is not None:
-            calls.add(str(second).lower())
         return sqlite3.SQLITE_OK
 
     for function in request["table_functions"]:
@@ -143,7 +156,7 @@ def _learn(
             connection.execute(f"explain select * from `{view}`").close()  # noqa: S608
         except sqlite3.OperationalError:
             continue
-    return reads, calls
+    return reads
 
 
 def _rows(cursor: sqlite3.Cursor, limit: int | None) -> Iterator[object]:

@@ -65,3 +65,9 @@ def main() -> None:
         # The reader of our output went away; Python must not complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except Exception as error:  # noqa: BLE001 (the last place that can tell a person)
+        if os.environ.get("LEDGER_TRACEBACK"):
+            raise
+        click.echo(click.style("internal error: ", fg="red", bold=True) + f"{type(error).__name__}: {error}", err=True)
+        click.echo("This is a fault of the program. LEDGER_TRACEBACK=1 shows where; please report it.", err=True)
+        sys.exit(70)

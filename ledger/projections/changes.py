@@ -28,7 +28,7 @@ from ledger.events import (
     RevisionObserved,
 )
 from ledger.moves import Document, pair_moves
-from ledger.projections import Context, Projection, Row, Table
+from ledger.projections import Context, Projection, Row, Table, column
 from ledger.projections.commits import CommitRow
 from ledger.projections.environments import environment_of
 from ledger.projections.revisions import HEADS, RevisionRow, lines_apart
@@ -157,6 +157,10 @@ class _Come:
 def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     data = recorded.data
     if isinstance(data, RevisionObserved):
+        step = context.get(RevisionRow, data.repository, data.branch, data.commit)
+        if step is not None and step.evidence_position != recorded.position:
+            yield from _realign(data.repository, data.branch, data.commit, context)
+            return
         yield from _realign(data.repository, data.branch, data.first_parent, context)
         yield from _revision(recorded, data, context)
         yield LineRow(data.repository, data.branch, data.commit)
@@ -200,6 +204,9 @@ def _restored(resource: str, repository: str, branch: str, context: Context) -> 
             yield row._replace(
                 path=change.path,
                 api_group=change.api_group,
+                kind=change.kind,
+                namespace=change.namespace,
+                name=change.name,
                 ordinal=change.ordinal,
                 present=int(change.action != REMOVED),
                 digest=change.after_digest,
@@ -289,10 +296,16 @@ def _numbered(path: str, pieces: Iterable[bytes], context: Context) -> Iterator[
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for piece in pieces:
         for item, one in enumerate(context.parse(path, piece)):
-            address = (one.api_group, one.kind, one.namespace, one.name or path)
+            address = (
+                column(one.api_group),
+                column(one.kind),
+                column(one.namespace),
+                column(one.name or path),
+            )
             ordinal = counts[address]
             counts[address] += 1
-            yield _Found((*address, ordinal), piece, item, None, one.unparsed, "; ".join(one.warnings))
+            warnings = column("; ".join(one.warnings))
+            yield _Found((*address, ordinal), piece, item, None, column(one.unparsed), warnings)
 
 
 _OPAQUE_KINDS = {

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ledger.commits import subject
 from ledger.events import CommitObserved, RecordedEvent, SignatureVerified
-from ledger.projections import Context, Projection, Row, Table
+from ledger.projections import Context, Projection, Row, Table, column
 
 
 class CommitRow(NamedTuple):
@@ -75,13 +75,13 @@ def _observed(recorded: RecordedEvent, data: CommitObserved, context: Context) -
         commit_sha=data.commit,
         tree_sha=data.tree,
         parents=" ".join(data.parents),
-        author_name=data.author.name,
-        author_email=data.author.email,
+        author_name=column(data.author.name),
+        author_email=column(data.author.email),
         authored_at=data.authored_at,
-        committer_name=data.committer.name,
-        committer_email=data.committer.email,
+        committer_name=column(data.committer.name),
+        committer_email=column(data.committer.email),
         committed_at=data.committed_at,
-        subject=subject(data.message),
+        subject=column(subject(data.message)),
         patch_id=data.patch_id,
         signature_kind=data.signature.kind if data.signature else "",
         signature_status=known.signature_status if known else "unverified" if signed else "none",

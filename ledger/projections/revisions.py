@@ -87,6 +87,10 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
 
 
 def _observed(recorded: RecordedEvent, data: RevisionObserved, context: Context) -> Iterable[Row]:
+    if context.get(RevisionRow, data.repository, data.branch, data.commit) is not None:
+        # Told again, by a later move: it keeps how it came first.
+        yield from _advance(data.repository, data.branch, data.commit, recorded.position, context)
+        return
     commit = context.get(CommitRow, data.repository, data.commit)
     parent = context.get(RevisionRow, data.repository, data.branch, data.first_parent)
     committed_at = commit.committed_at if commit else ""

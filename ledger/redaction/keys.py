@@ -34,9 +34,14 @@ _TEMPLATE_DEFAULT = re.compile(rb"\bdefault[ \t]+\\{0,8}[\"'`]([^\"'`\\\r\n]+)")
 
 
 def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
-    """The literal values of sensitive keys. Linear: keys inside a value found are not looked at again."""
+    """The literal values of sensitive keys.
+
+    Keys inside a value found are not looked at again. Values looked at and left alone may hold each
+    other: when they add up to more than eight times the text, all are hidden, which keeps this linear.
+    """
     found: list[Edit] = []
     done = 0
+    patience = 8 * len(blob)
     for end in sorted(key_ends(blob, signs)):
         if end <= done:
             continue
@@ -44,34 +49,34 @@ def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
         word = blob[low:end]
         name = word[len(word.rstrip(NAME_BYTES)) :].lstrip(b"-.")
         grade = strength(name)
-        if not grade:
-            continue
-        for edit in _values(path, blob, end - len(name), end, grade == STRONG):
-            if name != b"secretKey" or not edit.value.isalpha():  # there it names a key of a Secret
-                found.append(edit)
-                done = max(done, edit.end)
+        edit = _value(path, blob, end - len(name), end) if grade else None
+        if edit is None or (name == b"secretKey" and edit.value.isalpha()):
+            continue  # the `secretKey` of an ExternalSecret names a key
+        patience -= edit.end - edit.start
+        if patience < 0 or hides(edit.value, grade == STRONG):
+            found.append(edit)
+        elif grade == STRONG:
+            found += _defaults(blob, edit)
+        done = max(done, found[-1].end) if found else done
     return found
 
 
-def _values(path: str, blob: bytes, start: int, end: int, strong: bool) -> Iterator[Edit]:
+def _value(path: str, blob: bytes, start: int, end: int) -> Edit | None:
     low = max(0, start - _REACH)
     line = max(blob.rfind(b"\n", low, start), blob.rfind(b"\r", low, start)) + 1
     prefix = blob[line or low : start]
     if prefix.endswith(b"${"):
         default = _SHELL_DEFAULT.match(blob, end)
-        if default and hides(default[1], strong):
-            yield Edit(default.start(1), default.end(1), default[1], RULE)
-        return
+        return Edit(*default.span(1), default[1], RULE) if default else None
     place = _place(path, blob, end, prefix, at_line=bool(line) or not low)
-    edit = literal(blob, place) if place else None
-    if edit is None:
-        return
-    if hides(edit.value, strong):
-        yield edit
-    elif strong:
-        for match in _TEMPLATE_DEFAULT.finditer(blob, edit.start, edit.end):
-            if hides(match[1], strong):
-                yield Edit(match.start(1), match.end(1), match[1], RULE)
+    return literal(blob, place) if place else None
+
+
+def _defaults(blob: bytes, edit: Edit) -> Iterator[Edit]:
+    """Literal defaults in a template that is the value of a strong key."""
+    for match in _TEMPLATE_DEFAULT.finditer(blob, edit.start, edit.end):
+        if hides(match[1], strong=True):
+            yield Edit(*match.span(1), match[1], RULE)
 
 
 def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) -> Place | None:
@@ -87,7 +92,8 @@ def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) ->
     opener = prefix.rstrip(b" \t\"'\\")[-1:]
     if separator == b">" and (close or opener != b"<"):
         return None
-    spaced = blob[match.end("separator") :][:1].isspace()
+    behind = match.end("separator")
+    spaced = blob[behind : behind + 1].isspace()
     if separator == b":" and not (close or spaced or _colon_ends_key(path, blob, match.end())):
         return None
     return Place(

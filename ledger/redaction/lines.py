@@ -209,7 +209,7 @@ def _json_edits(blob: bytes, start: int, end: int, name: bytes) -> list[Edit]:
                 return [*edits, Edit(position, position, b"", RULE)]
             continue
         text = token["text"][1:-1] if token["text"] else token["word"]
-        is_key = blob[position:end][:99].lstrip().startswith(b":")
+        is_key = blob[position : position + 99].lstrip().startswith(b":")
         if not is_key and not keeps(text):
             value = decoded(text) if name == b"data" else text
             edits.append(Edit(token.end() - len(token[0].lstrip()), position, value, RULE, b'"', b'"'))

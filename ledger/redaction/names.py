@@ -78,13 +78,8 @@ def hides(value: bytes, strong: bool) -> bool:
     if value.startswith(b"${"):  # cut short by a quote inside the braces
         return False
     if strong:
-        return not (value.isdigit() and len(value) < 4) and not _is_sentence(value)
+        return not (value.isdigit() and len(value) < 4)
     return len(value) >= 8 and len(value.split()) == 1 and not _NAME_LIKE.fullmatch(value)
-
-
-def _is_sentence(value: bytes) -> bool:
-    words = len(value.split())
-    return words > 5 or (words > 2 and value.endswith((b".", b":", b",")))
 
 
 # What may stay inside a Secret: nothing, ciphertext of SOPS, and templates that only name where a value

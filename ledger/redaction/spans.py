@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections import Counter
@@ -29,7 +28,7 @@ def fingerprint(key: bytes, value: bytes) -> str:
 
     The domain keeps it apart from every other use of the same key.
     """
-    return "hmac-sha256:" + hmac.new(key, DOMAIN + value, hashlib.sha256).hexdigest()
+    return "hmac-sha256:" + hmac.digest(key, DOMAIN + value, "sha256").hex()
 
 
 def is_token(value: bytes) -> bool:
@@ -55,9 +54,13 @@ def apply(blob: bytes, edits: Iterable[Edit], key: bytes, counts: Counter[str]) 
     return b"".join(parts)
 
 
+def _place(edit: Edit) -> tuple[int, int]:
+    return edit.start, -edit.end
+
+
 def _disjoint(blob: bytes, edits: Iterable[Edit]) -> list[Edit]:
     kept: list[Edit] = []
-    for edit in sorted(edits, key=lambda one: (one.start, -one.end)):
+    for edit in sorted(edits, key=_place):
         if edit.end <= edit.start or not edit.value or is_token(edit.value):
             continue
         if kept and edit.start < kept[-1].end:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger.redaction.spans import Edit
 
@@ -40,8 +40,7 @@ _NEXT_LINE = re.compile(rb"(?:\r\n?|\n)([ \t]+)([^\s#{\[&*!|>%@`?:-][^\r\n]*)")
 _KEY_LINE = re.compile(rb"[\"']?[^\"'\s:]+[\"']?[ \t]*:(?:\s|$)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(NamedTuple):
     """Where the value of a key begins, and how its line looks up to there.
 
     `close` is the quote that closed the key and `opener` what stands before it; `own_line` tells that
@@ -140,6 +139,8 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     if place.close and (number := _NUMBER.match(blob, start)):
         return _unquoted_edit(blob, start, number.end(), place)
     end = _line_end(blob, start)
+    if is_sentence(blob[start:end]):
+        return None
     if not _YAML(place.path):
         return _unquoted_edit(blob, start, end, place)
     below = _NEXT_LINE.match(blob, end)
@@ -175,6 +176,12 @@ def deeper_lines(blob: bytes, start: int, column: int) -> tuple[int, int]:
             end = line.end(2)
         start = line.end()
     return first, end
+
+
+def is_sentence(text: bytes) -> bool:
+    """Whether a line speaks about a password: more than five words, or three and a full stop."""
+    words = len(text.split(b" #", 1)[0].split())
+    return words > 5 or (words > 2 and text.rstrip().endswith((b".", b":", b",")))
 
 
 def flat(value: bytes) -> bytes:

@@ -7,7 +7,7 @@ read again from there, and what is already recorded is recognised by its natural
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,8 +63,20 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """One `[[source]]` of the configuration: paths are absolute, `settings` is the whole table."""
+
+    name: str
+    url: str
+    mirror: Path
+    folder: Path
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The whole contract of a source: a name, and how it is pulled."""
+    """The whole contract of a source: its kind, how its options are read, and how it is pulled."""
 
     kind: str
+    options: Callable[[Configured], Any]
     pull: Callable[[Any, bytes, Tools], Iterator[Batch]]

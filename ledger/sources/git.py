@@ -12,6 +12,7 @@ Commits on the first-parent line keep the content of their text files. Others ke
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -38,15 +39,17 @@ from ledger.events import (
 )
 from ledger.gitio import NULL_MODE, Mirror, RawChange, RawCommit, bundle_stamp, list_remote
 from ledger.matching import match_pull_requests
-from ledger.sources import Batch, Kept, Promise, Source, Tools
+from ledger.sources import Batch, Configured, Kept, Promise, Source, Tools
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
+DISPLACED = "refs/ledger/line/"
 PULLS = {"refs/pull/": "/head", "refs/merge-requests/": "/head", "refs/pull-requests/": "/from"}
 LINK, SUBMODULE = "120000", "160000"
 CHUNK_CHANGES = 3_000
 CHUNK_COMMITS = 1_000
 AHEAD = 2
 REMEMBERED_BLOBS = 200_000
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 _LETTERS = {
     "G": "good",
     "B": "bad",
@@ -131,14 +134,16 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     due = tools.survey or before.surveyed[:10] != tools.now[:10]
     if stamp and stamp == before.stamp and same_options and not due:
         return
-    remote, branches = _remote_refs(options)
+    found, branches = _remote_refs(options)
+    remote = {ref: oid for ref, oid in found.items() if _wanted(ref, options, branches)}
     moved = {ref: oid for ref, oid in remote.items() if before.refs.get(ref) != oid}
-    gone = [ref for ref in before.refs if ref not in remote and _wanted(ref, options, branches)]
+    gone = [ref for ref in before.refs if ref not in found and _listed(ref, options, branches)]
+    due = due or branches != before.branches
     if not (moved or gone or due) and same_options:
         return
     mirror = Mirror(options.mirror)
     if moved:
-        mirror.fetch(options.url, list(moved))
+        mirror.fetch(options.url, list(moved if mirror.refs() else remote))
     after = msgspec.structs.replace(
         before,
         refs=dict(before.refs),
@@ -167,7 +172,7 @@ def _remote_refs(options: GitOptions) -> tuple[dict[str, str], list[str]]:
             f"source {options.name}: {options.url} has no default branch",
             hint='Name one: `branch = "…"` in ledger.toml. An empty repository has none.',
         )
-    return {ref: oid for ref, oid in found.items() if _wanted(ref, options, branches)}, branches
+    return found, branches
 
 
 def _no_branch(options: GitOptions, branch: str) -> SourceError:
@@ -186,18 +191,30 @@ def _wanted(ref: str, options: GitOptions, branches: Sequence[str]) -> bool:
     return ref.startswith(TAGS) or (options.pull_requests and pull_number(ref) is not None)
 
 
+def _listed(ref: str, options: GitOptions, branches: Sequence[str]) -> bool:
+    """Whether the remote's list would show the ref: also branches that are no longer tracked."""
+    every_branch = ref.startswith(HEADS) and not options.branches
+    return every_branch or _wanted(ref, options, branches)
+
+
 def pull_number(ref: str) -> int | None:
     """The number of the pull request whose head a ref is."""
     for prefix, suffix in PULLS.items():
         if ref.startswith(prefix) and ref.endswith(suffix):
             number = ref[len(prefix) : -len(suffix)]
-            return int(number) if number.isdecimal() and len(number) < 10 else None
+            return int(number) if _NUMBER.fullmatch(number) else None
     return None
 
 
 def _tell(state: _Pull, moved: dict[str, str], gone: list[str], due: bool) -> Iterator[Batch]:
     commits = state.mirror.refs()
     heads = {ref: commits[ref] for ref in moved if ref in commits}
+    for branch in state.branches:
+        if HEADS + branch not in commits:
+            raise SourceError(
+                f"source {state.options.name}: the branch {branch!r} could not be fetched",
+                retryable=True,
+            )
     if state.mirror.is_shallow():
         gap = CollectorGap(
             repository=state.options.name,
@@ -227,25 +244,17 @@ def _tell(state: _Pull, moved: dict[str, str], gone: list[str], due: bool) -> It
 
 
 def _tell_branches(state: _Pull, heads: dict[str, str]) -> Iterator[Batch]:
-    told = [
-        state.before.refs[HEADS + one]
-        for one in state.before.branches
-        if HEADS + one in state.before.refs
-    ]
+    told = [oid for ref, oid in state.before.refs.items() if ref.startswith(HEADS)]
     told = [tip for tip in told if state.mirror.has(tip)]
     for branch in state.branches:
-        ref = HEADS + branch
-        tip = heads.get(ref) or (
-            state.before.refs.get(ref, "") if branch not in state.before.branches else ""
-        )
-        if tip:
+        if tip := heads.get(HEADS + branch):
             yield from _tell_branch(state, branch, tip, told)
             told.append(tip)
 
 
 def _tell_branch(state: _Pull, branch: str, tip: str, told: list[str]) -> Iterator[Batch]:
     ref = HEADS + branch
-    old = state.before.refs.get(ref, "") if branch in state.before.branches else ""
+    old = state.before.refs.get(ref, "")
     chain, number = _new_chain(state, branch, tip, old)
     move = _move(state, ref, old, tip)
     new = set(state.mirror.reachable([tip], told))
@@ -267,8 +276,12 @@ def _tell_branch(state: _Pull, branch: str, tip: str, told: list[str]) -> Iterat
             )
             yield state.event(f"revision/{branch}/{commit}", data)
 
-    first = list(steps())
     mainline = {commit for commit, _ in chain}
+    bare = _told_off_the_line(state, [commit for commit, _ in chain if commit not in new], told)
+    for events, contents in _commits(state, bare, [], mainline, walk=False):
+        state.revisions += [(branch, one.data.commit, one.data.message) for one in events]  # type: ignore[union-attr]
+        yield state.batch(events, contents)
+    first = list(steps())
     for events, contents in _commits(state, [tip], told, mainline):
         together: list[NewEvent] = first
         first = []
@@ -290,19 +303,33 @@ def _new_chain(state: _Pull, branch: str, tip: str, old: str) -> tuple[list[tupl
     """The first-parent steps of the branch that were not yet told, oldest first, with their parents;
     and the number of the step below them."""
     mirror = state.mirror
+    place = f"{DISPLACED}{branch}/"
+    displaced = [oid for ref, oid in mirror.refs().items() if ref.startswith(place)]
+    line: list[str] = []
+    below, exclude, number = "", "", 0
     if old and mirror.has(old):
-        newer = mirror.first_parents(tip, old)
-        below = _parent_of(mirror, newer[-1]) if newer else tip
+        line = mirror.first_parents(tip, old)
+        below = _parent_of(mirror, line[-1]) if line else tip
         if below == old:
-            return _with_parents(newer[::-1], old), state.before.numbers.get(branch, 0)
-        # A forced move, or a merge whose second parent is the old tip: the lines part further down.
-        line = mirror.first_parents(tip)
-        told = set(mirror.first_parents(old))
-        fresh = [commit for commit in line if commit not in told]
-        shared = line[len(fresh)] if len(fresh) < len(line) else ""
-        return _with_parents(fresh[::-1], shared), len(line) - len(fresh)
-    line = mirror.first_parents(tip)
-    return _with_parents(line[::-1], ""), 0
+            exclude, number = old, state.before.numbers.get(branch, 0)
+        else:
+            # A forced move, or a merge whose second parent is the old tip: the lines part further down.
+            mirror.update_refs([f"update {place}{old} {old}\n"])
+            displaced.append(old)
+    if not exclude:
+        line, below = mirror.first_parents(tip), ""
+    told = {commit for one in displaced for commit in mirror.first_parents(one, exclude)}
+    fresh = [commit for commit in line if commit not in told]
+    shared = line[len(fresh)] if len(fresh) < len(line) else below
+    return _with_parents(fresh[::-1], shared), number + len(line) - len(fresh)
+
+
+def _told_off_the_line(state: _Pull, steps: list[str], told: list[str]) -> list[str]:
+    """Which of these steps were told as commits of a side branch so far, hence without contents."""
+    if not steps:
+        return []
+    line = {commit for tip in told for commit in state.mirror.first_parents(tip)}
+    return [commit for commit in steps if commit not in line]
 
 
 def _parent_of(mirror: Mirror, commit: str) -> str:
@@ -326,9 +353,16 @@ class _Request:
 
 
 def _commits(
-    state: _Pull, tips: Sequence[str], exclude: Sequence[str], mainline: set[str]
+    state: _Pull,
+    tips: Sequence[str],
+    exclude: Sequence[str],
+    mainline: set[str],
+    *,
+    walk: bool = True,
 ) -> Iterator[tuple[list[NewEvent], list[Content]]]:
     """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile."""
+    if not tips:
+        return
     stream = state.mirror.patch_ids(tips, exclude) if not mainline and state.options.pull_requests else iter(())
     patches = _PatchIds(stream)
     waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
@@ -346,9 +380,10 @@ def _commits(
                 for one, head in zip(commits, heads, strict=True)
             ]
             state.done += len(commits)
+            _forget(state, [commit for later, _ in waiting for commit in later])
             return events, contents
 
-        for commits in _chunks(state.mirror.commits(tips, exclude)):
+        for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
             waiting.append((commits, _ask(state, commits, mainline)))
             if len(waiting) > AHEAD:
                 yield tell()
@@ -458,11 +493,22 @@ def _receive(state: _Pull, requests: list[_Request]) -> list[Content]:
                 kept.content == NOT_KEPT and state.known[key].content not in (NOT_KEPT, "pending")
             ):
                 state.known[key] = kept
-    if len(state.known) > REMEMBERED_BLOBS:
-        for key in list(state.known)[: REMEMBERED_BLOBS // 2]:
-            if state.known[key] is not _PENDING and state.known[key] is not _PENDING_LIGHT:
-                del state.known[key]
     return contents
+
+
+def _forget(state: _Pull, waiting: list[RawCommit]) -> None:
+    """Makes room in the memory of blobs, but for those that commits asked for and not yet told need."""
+    if len(state.known) <= REMEMBERED_BLOBS:
+        return
+    needed = {
+        (suffix(text_path(change.path)[0]), oid)
+        for commit in waiting
+        for change in commit.changes
+        for oid in (change.id_before, change.id_after)
+    }
+    for key in list(state.known)[: REMEMBERED_BLOBS // 2]:
+        if key not in needed:
+            del state.known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -608,14 +654,18 @@ def _tell_moves(
     for ref in sorted(others, key=_ref_order):
         old = state.before.refs.get(ref, "")
         events.append(_move(state, ref, _peeled(state, ref, old), heads[ref]))
-        state.after.refs[ref] = moved[ref]
+        state.after.refs[ref] = moved[ref] if ref.startswith(TAGS) else heads[ref]
         state.after.moves[ref] = state.after.moves.get(ref, 0) + 1
     for branch in state.branches:
         ref = HEADS + branch
         if ref in heads:
             state.after.moves[ref] = state.after.moves.get(ref, 0) + 1
     for ref in sorted(gone):
-        events.append(_move(state, ref, state.before.refs[ref], ""))
+        old = state.before.refs[ref]
+        events.append(_move(state, ref, _peeled(state, ref, old), ""))
+        if ref.startswith(HEADS) and state.mirror.has(old):
+            place = DISPLACED + ref.removeprefix(HEADS)
+            state.mirror.update_refs([f"update {place}/{old} {old}\n"])
         state.after.moves[ref] = state.after.moves.get(ref, 0) + 1
         del state.after.refs[ref]
     if events:
@@ -662,11 +712,16 @@ def _tell_matches(state: _Pull, commits: dict[str, str]) -> Iterator[Batch]:
 
 
 def _survey(state: _Pull) -> NewEvent:
-    refs = sorted((readable_ref(ref), oid) for ref, oid in state.after.refs.items())
+    held = {
+        ref: oid
+        for ref, oid in state.after.refs.items()
+        if _wanted(ref, state.options, state.branches)
+    }
+    refs = sorted((readable_ref(ref), oid) for ref, oid in held.items())
     peeled = state.mirror.refs()
     tips = {
         peeled[ref]
-        for ref in state.after.refs
+        for ref in held
         if ref in peeled and (ref.startswith(HEADS) or pull_number(ref) is not None)
     }
     commits_digest, count = survey_digest(state.mirror.reachable(sorted(tips)))
@@ -696,7 +751,13 @@ def survey_digest(commits: Iterable[str]) -> tuple[str, int]:
 def _tell_signatures(state: _Pull) -> Iterator[Batch]:
     trusted = state.options.allowed_signers
     assert trusted is not None
-    trust = "sha256:" + hashlib.sha256(trusted.read_bytes()).hexdigest()
+    try:
+        trust = "sha256:" + hashlib.sha256(trusted.read_bytes()).hexdigest()
+    except OSError as error:
+        raise SourceError(
+            f"source {state.options.name}: the allowed signers {trusted} cannot be read: {error.strerror}",
+            hint="Correct `allowed_signers` in ledger.toml.",
+        ) from error
     for start in range(0, len(state.signed), CHUNK_COMMITS):
         events: list[NewEvent] = []
         for line in state.mirror.signatures(state.signed[start : start + CHUNK_COMMITS], trusted):
@@ -716,4 +777,18 @@ def _tell_signatures(state: _Pull) -> Iterator[Batch]:
         yield state.batch(events)
 
 
-SOURCE = Source(kind="git", pull=pull)
+def options(configured: Configured) -> GitOptions:
+    """The options of a `[[source]]` of kind git."""
+    settings = configured.settings
+    signers = settings.get("allowed_signers")
+    return GitOptions(
+        name=configured.name,
+        url=configured.url,
+        mirror=configured.mirror,
+        branches=tuple(settings.get("branches", ())),
+        pull_requests=bool(settings.get("pull_requests", True)),
+        allowed_signers=configured.folder / signers if signers else None,
+    )
+
+
+SOURCE = Source(kind="git", options=options, pull=pull)

@@ -47,7 +47,7 @@ class Store:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self._read_content = lru_cache(maxsize=256)(self._content_row)
+        self._known_content = lru_cache(maxsize=256)(self._content_row)
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False) -> Store:
@@ -230,9 +230,16 @@ class Store:
         """The digests of the pieces of a content."""
         return contents.pieces_of(digest, self._read_content)
 
-    def _content_row(self, digest: bytes) -> tuple[int, bytes] | None:
+    def _read_content(self, digest: bytes) -> tuple[int, bytes] | None:
+        try:
+            return self._known_content(digest)
+        except LookupError:  # not remembered: it may come
+            return None
+
+    def _content_row(self, digest: bytes) -> tuple[int, bytes]:
         rows = self.connection.rows("select kind, data from log_content where digest = ?", [digest])
-        return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
+        kind, data = rows[0]
+        return int(kind), bytes(data)
 
     # -- operational -------------------------------------------------------------------------
 
@@ -270,8 +277,9 @@ def _first_tellings(events: Sequence[NewEvent]) -> list[NewEvent]:
     seen: dict[str, NewEvent] = {}
     fresh: list[NewEvent] = []
     for event in events:
-        known = seen.setdefault(event.key, event)
-        if known is event:
+        known = seen.get(event.key)
+        if known is None:
+            seen[event.key] = event
             fresh.append(event)
         elif known != event:
             other = msgspec.structs.replace(event, key=codec.variant_key(event))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ledger.errors import StoreError
 from ledger.merkle import EMPTY_ROOT
@@ -195,13 +196,15 @@ class Made:
 
 
 def initialise(url: str, projections: Sequence[Projection]) -> Made:
-    """Makes a ledger in a database, or upgrades the one that is there.
+    """Makes a ledger in a database, or upgrades the one that is there; one caller after another.
 
     Raises StoreError when the database cannot be had or is of a newer program.
     """
-    _migrate(url)
     connection = drivers.connect(url)
     try:
+        if connection.dialect == POSTGRESQL:  # on SQLite the migrations' transaction is the lock
+            connection.execute("select pg_advisory_lock(hashtext('ledger init'))")
+        _migrate(url)
         with connection.transaction():
             fresh = not connection.rows("select 1 from log_head where id = 1")
             if fresh:
@@ -256,7 +259,9 @@ def _migrate(url: str) -> None:
     if url.startswith("sqlite"):
         # Through our own driver first: the page size and WAL mode are set before the first write.
         drivers.connect(url).close()
-        event.listen(engine, "connect", lambda raw, _: raw.execute("pragma busy_timeout = 60000"))
+        # The driver's own transactions leave out the definition of tables: a failure would leave half.
+        event.listen(engine, "connect", _without_own_transactions)
+        event.listen(engine, "begin", lambda one: one.exec_driver_sql("begin immediate"))
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
@@ -272,6 +277,15 @@ def _migrate(url: str) -> None:
         engine.dispose()
 
 
-def _sqlalchemy_url(url: str) -> str:
+def _without_own_transactions(connection: Any, _: object) -> None:
+    connection.isolation_level = None
+    connection.execute("pragma busy_timeout = 60000")
+
+
+def _sqlalchemy_url(url: str) -> Any:
+    from sqlalchemy import URL  # noqa: PLC0415
+
     scheme, _, rest = url.partition("://")
-    return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+    if scheme.startswith("postgres"):
+        return f"postgresql+psycopg://{rest}"
+    return URL.create("sqlite", database=drivers.sqlite_path(url))  # a path may hold a question mark
