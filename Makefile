@@ -36,7 +36,7 @@ docs: .venv/.dev ## write the generated reference pages again
 	$(bin)/python docs/generate.py
 
 clean: ## remove everything that can be made again
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo dist
+	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo dist ledger-demo*
 
 .venv/.run: requirements.lock pyproject.toml .ci/bootstrap
 	@.ci/bootstrap requirements.lock

@@ -30,14 +30,14 @@ from ledger.codec import Envelope
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 WIDTH = 100
-WIDE = 160  # columns of the terminal in which sessions run
+WIDE = 160  # columns of the terminal in which examples run
 _NOTE = (
     "<!-- Written by docs/generate.py from the program. Run `make docs` to write it again. -->\n\n"
 )
 
 
 def pages() -> dict[Path, str]:
-    """Path of each page that is made or holds a session → its text as it should be."""
+    """Path of each page that is made or holds an example → its text as it should be."""
     made = {
         DOCS / "reference" / "cli.md": commands_page(),
         DOCS / "reference" / "events.md": events_page(),
@@ -47,10 +47,10 @@ def pages() -> dict[Path, str]:
         page for page in (ROOT / "README.md", *sorted(DOCS.rglob("*.md"))) if page not in made
     ]
     texts = {page: page.read_text("utf-8") for page in written}
-    with_sessions = {page: text for page, text in texts.items() if _SESSION.search(text)}
+    with_examples = {page: text for page, text in texts.items() if _EXAMPLE.search(text)}
     with tempfile.TemporaryDirectory() as folder:
         run = _demo(Path(folder))
-        return made | {page: sessions(text, run) for page, text in with_sessions.items()}
+        return made | {page: examples(text, run) for page, text in with_examples.items()}
 
 
 # -- commands ------------------------------------------------------------------------------------
@@ -179,16 +179,16 @@ def _prose(text: str | None) -> str:
     return "\n\n".join(re.sub(r"\s+", " ", one) for one in paragraphs)
 
 
-# -- sessions ------------------------------------------------------------------------------------
+# -- examples ------------------------------------------------------------------------------------
 
-_SESSION = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What differs from one demo to the next: its key and its folder, and how much was asked before.
 _VOLATILE = re.compile(
     r"hmac-sha256:[0-9a-f]*|^tree head .*$|^(?:events|contents) +\d.*$", re.MULTILINE
 )
 
 
-def sessions(text: str, run: Callable[[list[str]], str]) -> str:
+def examples(text: str, run: Callable[[list[str]], str]) -> str:
     """The page with the output of each command put below it, or kept where it says the same."""
 
     def told(block: re.Match[str]) -> str:
@@ -199,7 +199,7 @@ def sessions(text: str, run: Callable[[list[str]], str]) -> str:
             parts.append(typed + (old.rstrip("\n") + "\n" if same else new))
         return "```console\n" + "\n".join(parts) + "```"
 
-    return _SESSION.sub(told, text)
+    return _EXAMPLE.sub(told, text)
 
 
 def _commands(block: str) -> Iterator[tuple[str, str]]:
@@ -224,7 +224,7 @@ def _demo(folder: Path) -> Callable[[list[str]], str]:
 
     def run(words: list[str]) -> str:
         if words[0] != "ledger":
-            raise SystemExit(f"a session can only run ledger, not {shlex.join(words)}")
+            raise SystemExit(f"an example can only run ledger, not {shlex.join(words)}")
         done = subprocess.run(
             program + words[1:],
             cwd=folder,

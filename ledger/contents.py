@@ -33,7 +33,7 @@ class Content(msgspec.Struct, frozen=True, array_like=True):
 
 @cache
 def _compressor() -> zstandard.ZstdCompressor:
-    return zstandard.ZstdCompressor(level=3, write_checksum=False, write_content_size=True)
+    return zstandard.ZstdCompressor(level=1, write_checksum=False, write_content_size=True)
 
 
 @cache

@@ -1,7 +1,7 @@
-"""Parsed documents: each distinct piece is parsed once while it is remembered.
+"""Parsed documents and their differences: each distinct one is worked out once while remembered.
 
-Answers do not depend on what is remembered: a piece that is not is read from the store and parsed
-again. Memory is bounded by bytes.
+Answers do not depend on what is remembered. What another process worked out ahead is taken from
+here; the rest is read from the store, parsed and compared on the spot. Memory is bounded.
 """
 
 from __future__ import annotations
@@ -10,36 +10,82 @@ import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from typing import TypeVar
 
+from ledger.comparing import FieldText, Place, Shape, compare, opaque_resource, shape
 from ledger.parsers import Parser, choose
 from ledger.resources import Resource
 
 MAX_PARSED = 4_000_000
-MAX_WARM = 40_000_000
+MAX_COMPACT = 8_000_000
+MAX_SHAPES = 50_000
+MAX_COMPARED = 20_000
+
+# (parser, digest and item before, digest and item after); the digest is empty where nothing was.
+Pair = tuple[str, bytes, int, bytes, int]
+Compared = list[FieldText] | None
+K = TypeVar("K")
+V = TypeVar("V")
 
 
-def freeze(resources: Sequence[Resource]) -> bytes:
-    """Parsed resources as bytes that `thaw` reads back, to hand between processes."""
-    return marshal.dumps(
-        [
-            (
-                one.api_group,
-                one.kind,
-                one.namespace,
-                one.name,
-                one.body,
-                one.syntax,
-                one.unparsed,
-                one.warnings,
-            )
-            for one in resources
-        ]
-    )
+class Parsed:
+    """The resources of pieces by (parser, digest): a few at hand, more of them as compact bytes.
+
+    A history compares a document with what it was long ago; reading compact bytes is ten times
+    faster than parsing again, and they take a tenth of the memory. The least used are forgotten.
+    """
+
+    def __init__(self, at_hand: int = MAX_PARSED, compact: int = MAX_COMPACT) -> None:
+        self._at_hand = at_hand
+        self._most_compact = compact
+        self._known: OrderedDict[tuple[str, bytes], tuple[int, list[Resource]]] = OrderedDict()
+        self._bytes = 0
+        self._compact: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
+        self._compact_bytes = 0
+
+    def get(self, parser: str, piece: bytes) -> list[Resource] | None:
+        """What is remembered of a piece."""
+        key = (parser, piece)
+        known = self._known.get(key)
+        if known is not None:
+            self._known.move_to_end(key)
+            return known[1]
+        compact = self._compact.pop(key, None)
+        if compact is None:
+            return None
+        self._compact_bytes -= len(compact)
+        resources = [Resource(*one) for one in marshal.loads(compact)]  # noqa: S302 (our own bytes)
+        self._hold(key, len(compact), resources)
+        return resources
+
+    def put(self, parser: str, piece: bytes, size: int, resources: list[Resource]) -> None:
+        """Remembers the resources of a piece of `size` bytes."""
+        key = (parser, piece)
+        if key not in self._known and key not in self._compact:
+            self._hold(key, size, resources)
+
+    def _hold(self, key: tuple[str, bytes], size: int, resources: list[Resource]) -> None:
+        self._known[key] = (size, resources)
+        self._bytes += size
+        while self._bytes > self._at_hand and len(self._known) > 1:
+            old, (old_size, left) = self._known.popitem(last=False)
+            self._bytes -= old_size
+            self._press(old, left)
+
+    def _press(self, key: tuple[str, bytes], resources: list[Resource]) -> None:
+        compact = marshal.dumps([_parts(one) for one in resources])
+        self._compact[key] = compact
+        self._compact_bytes += len(compact)
+        while self._compact_bytes > self._most_compact:
+            _, forgotten = self._compact.popitem(last=False)
+            self._compact_bytes -= len(forgotten)
 
 
-def thaw(data: bytes) -> list[Resource]:
-    """The resources of `freeze`."""
-    return [Resource(*one) for one in marshal.loads(data)]  # noqa: S302 (made by our own process)
+def _parts(one: Resource) -> tuple[object, ...]:
+    return (
+        one.api_group, one.kind, one.namespace, one.name, one.body, one.syntax, one.unparsed,
+        one.warnings,
+    )  # fmt: skip
 
 
 class Documents:
@@ -50,47 +96,72 @@ class Documents:
     ) -> None:
         self._parsers = cache(parsers)
         self._read = read
-        self._parsed: OrderedDict[tuple[str, bytes], tuple[int, list[Resource]]] = OrderedDict()
-        self._parsed_bytes = 0
-        self._warm: OrderedDict[tuple[str, bytes], bytes] = OrderedDict()
-        self._warm_bytes = 0
-        self.parser = lru_cache(maxsize=65_536)(self._choose)
+        self._parsed = Parsed()
+        self._shapes: dict[tuple[str, bytes], Sequence[Shape]] = {}
+        self._compared: dict[Pair, Compared] = {}
+        self._parser = lru_cache(maxsize=65_536)(self._choose)
 
     def _choose(self, base: str) -> Parser:
         return choose(self._parsers(), base)
 
     def parser_of(self, path: str) -> Parser:
         """The parser for a path."""
-        return self.parser(path.rsplit("/", 1)[-1])
+        return self._parser(path.rsplit("/", 1)[-1])
 
-    def warm(self, parser: str, piece: bytes, frozen: bytes) -> None:
-        """Remembers a piece that was parsed elsewhere."""
-        key = (parser, piece)
-        if key not in self._warm:
-            self._warm[key] = frozen
-            self._warm_bytes += len(frozen)
-            while self._warm_bytes > MAX_WARM:
-                _, old = self._warm.popitem(last=False)
-                self._warm_bytes -= len(old)
+    def warm(self, parser: str, piece: bytes, shapes: Sequence[Shape]) -> None:
+        """Remembers the shapes of a piece that was parsed elsewhere."""
+        _make_room(self._shapes, MAX_SHAPES)
+        self._shapes[parser, piece] = shapes
+
+    def warm_difference(self, pair: Pair, compared: Compared) -> None:
+        """Remembers a difference that was worked out elsewhere."""
+        _make_room(self._compared, MAX_COMPARED)
+        self._compared[pair] = compared
 
     def parse(self, path: str, piece: bytes) -> list[Resource]:
         """The resources of a piece of a file at `path`. Nobody may change them: they are shared."""
         parser = self.parser_of(path)
-        key = (parser.name, piece)
-        known = self._parsed.get(key)
-        if known is not None:
-            self._parsed.move_to_end(key)
-            return known[1]
-        frozen = self._warm.get(key)
-        if frozen is not None:
-            self._warm.move_to_end(key)
-            size, resources = len(frozen), thaw(frozen)
-        else:
+        known = self._parsed.get(parser.name, piece)
+        if known is None:
             data = self._read(piece)
-            size, resources = len(data), parser.parse(data)
-        self._parsed[key] = (size, resources)
-        self._parsed_bytes += size
-        while self._parsed_bytes > MAX_PARSED and len(self._parsed) > 1:
-            _, (old, _) = self._parsed.popitem(last=False)
-            self._parsed_bytes -= old
-        return resources
+            known = parser.parse(data)
+            self._parsed.put(parser.name, piece, len(data), known)
+        return known
+
+    def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
+        """The resources of a piece without their bodies, in order."""
+        known = self._shapes.get((self.parser_of(path).name, piece))
+        return [shape(one) for one in self.parse(path, piece)] if known is None else known
+
+    def difference(self, before: Place | None, after: Place | None) -> Compared:
+        """The rows that turn one document into another; see `comparing.compare`."""
+        if before and after and before[1:] == after[1:]:
+            if self.parser_of(before.path) is self.parser_of(after.path):
+                return []
+        pair = self._pair(before, after)
+        if pair is not None and pair in self._compared:
+            return self._compared[pair]
+        return compare(self._resource(before), self._resource(after))
+
+    def _pair(self, before: Place | None, after: Place | None) -> Pair | None:
+        names = {self.parser_of(one.path).name for one in (before, after) if one}
+        if len(names) != 1 or any(one.digest is None for one in (before, after) if one):
+            return None
+        old = (before.digest or b"", before.item) if before else (b"", 0)
+        new = (after.digest or b"", after.item) if after else (b"", 0)
+        return (names.pop(), *old, *new)
+
+    def _resource(self, place: Place | None) -> Resource | None:
+        if place is None:
+            return None
+        if place.opaque is not None:
+            return opaque_resource(place.opaque)
+        assert place.digest is not None
+        return self.parse(place.path, place.digest)[place.item]
+
+
+def _make_room(known: dict[K, V], most: int) -> None:
+    """Forgets the older half of what is too much."""
+    if len(known) > most:
+        for key in list(known)[: most // 2]:
+            del known[key]

@@ -64,6 +64,7 @@ _UNSET = (
 )  # fmt: skip
 _PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
 _CHUNK = 1 << 18
+_PIPE = 1 << 14
 _OID = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 _HEADS, _TAGS = "refs/heads/", "refs/tags/"
 NULL_MODE = "000000"
@@ -514,8 +515,13 @@ class Mirror:
 
 def _read_objects(process: _Process, ids: Sequence[str]) -> Iterator[bytes | None]:
     feed = "".join(f"{oid}\n" for oid in ids).encode("ascii")
-    writer = threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True)
-    writer.start()
+    # What a pipe holds is written at once; more needs a thread, or both sides wait for each other.
+    writer = None
+    if len(feed) <= _PIPE:
+        _feed(process.stdin, feed)
+    else:
+        writer = threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True)
+        writer.start()
     stdout = process.stdout
     for _ in ids:
         header = stdout.readline().split()
@@ -528,7 +534,8 @@ def _read_objects(process: _Process, ids: Sequence[str]) -> Iterator[bytes | Non
         data = stdout.read(int(header[2]))
         stdout.read(1)
         yield data
-    writer.join()
+    if writer is not None:
+        writer.join()
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import getpass
 import os
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from ledger.sources import Batch, Configured, Source, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
 
+MOST_WORKERS = 2
 Clock = Callable[[], str]
 Progress = Callable[[str, Batch], None]
 
@@ -57,13 +59,14 @@ def ingest(
     *,
     clock: Clock = utc_now,
     progress: Progress = _quiet,
-    processes: int = 2,
+    processes: int = 0,
     project: bool = True,
     survey: bool = False,
 ) -> list[Outcome]:
     """Reads the named sources, or all, one after another. A source that fails does not stop the next.
 
-    What cannot be reached is recorded as a gap. Raises LedgerError for faults of our own.
+    What cannot be reached is recorded as a gap. `processes` is how many may work, 0 for what suits
+    the machine; the results are the same. Raises LedgerError for faults of our own.
     """
     wanted = [settings.find_source(name) for name in names] or list(settings.source)
     with Store.open(settings.database_url) as store, _patient_collector():
@@ -112,7 +115,8 @@ class _Run:
             Projector(store, registry.projections(), self._documents) if project else None
         )
         orders = Orders(self._key, tuple(settings.redaction.patterns), project)
-        self._preparer = Preparer(orders, parsers, self._documents, processes=processes)
+        suits = 1 + min(MOST_WORKERS, os.cpu_count() or 1)
+        self._preparer = Preparer(orders, parsers, self._documents, processes=processes or suits)
 
     def close(self) -> None:
         self._preparer.close()
@@ -141,6 +145,8 @@ class _Run:
         try:
             plan = self._plan(source)
             options = plan.options(self._configured(source))
+            if not reading.cursor:
+                self._preparer.expect_much()
             batches = 0
             for batch in plan.pull(options, reading.cursor, self._tools(now)):
                 appended += self._append(batch, source.name)

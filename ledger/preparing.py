@@ -1,7 +1,7 @@
 """Makes blobs ready to be kept: cut, redacted, hashed, compressed and parsed ahead.
 
-This is most of the work of an ingest and depends on nothing but the bytes, so it runs in one other
-process when there is much of it. The answers are the same either way.
+This is most of the work of an ingest and depends on nothing but the bytes, so it runs in other
+processes when there is much of it. The answers are the same either way.
 """
 
 from __future__ import annotations
@@ -11,52 +11,56 @@ import multiprocessing
 import queue
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from typing import TypeVar
+from zlib import crc32
 
 import msgspec
 
 from ledger import contents
 from ledger.contents import Content
-from ledger.documents import Documents, freeze
+from ledger.comparing import FieldText, Shape, compare, shape
+from ledger.documents import Documents, Pair, Parsed
 from ledger.errors import LedgerError
 from ledger.gitio import Mirror
 from ledger.parsers import Parser, choose
 from ledger.redaction import Patterns, compile_patterns, redact
+from ledger.resources import Resource
 from ledger.sources import Kept, Prepared, Promise
 
 MAX_TEXT = 10_000_000
 MANY = 300
 REMEMBERED = 100_000
+K = TypeVar("K")
+V = TypeVar("V")
 NOT_KEPT = Kept(content="not_kept")
 SECRET = Kept(content="not_kept", secret=True)
 
 
-class Frozen(msgspec.Struct, frozen=True, array_like=True):
-    """One piece parsed ahead."""
-
-    parser: str
-    piece: bytes
-    data: bytes
-
-
 class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a request."""
+    """What became of a request: with it, the shapes of new pieces and differences worked out ahead."""
 
     kept: list[Kept]
     contents: list[Content]
-    parsed: list[Frozen]
+    shapes: list[tuple[str, bytes, list[Shape]]]
+    compared: list[tuple[Pair, list[FieldText] | None]]
     failure: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True):
-    """Blobs to make ready; `keep` is false where only secrets are looked for."""
+    """Blobs to make ready; `keep` is false where only secrets are looked for.
+
+    `pairs` are (path, blob before, blob after), empty where there was none, whose difference will
+    be asked for.
+    """
 
     mirror: str
     blobs: list[tuple[str, str]]
     keep: bool
+    pairs: list[tuple[str, str, str]]
 
 
 class Orders(msgspec.Struct, frozen=True, array_like=True):
@@ -77,33 +81,36 @@ class Workshop:
         self._parsers = parsers
         self._choices: dict[str, Parser] = {}
         self._done: OrderedDict[tuple[str, bytes], tuple[bytes, bool]] = OrderedDict()
+        self._cut: OrderedDict[tuple[str, str], list[bytes]] = OrderedDict()
+        self._parsed = Parsed(at_hand=12_000_000, compact=30_000_000)
+        self._differed: OrderedDict[Pair, None] = OrderedDict()
         self._readers = ExitStack()
-        self._open: dict[str, Callable[[Sequence[str]], object]] = {}
+        self._open: dict[str, Callable[[Sequence[str]], Iterator[bytes | None]]] = {}
 
     def close(self) -> None:
         """Ends the processes that read objects."""
         self._readers.close()
 
     def answer(self, request: Request) -> Answer:
-        """Makes every blob of a request ready, in order."""
-        kept: list[Kept] = []
-        out: list[Content] = []
-        parsed: list[Frozen] = []
+        """Makes every blob of a request ready, in order, and compares its pairs."""
+        answer = Answer([], [], [], [])
         ids = [oid for _, oid in request.blobs]
-        for (path, _), data in zip(request.blobs, self._read(request.mirror, ids), strict=True):
-            kept.append(self._blob(path, data, request.keep, out, parsed))
-        return Answer(kept, out, parsed)
+        read = self._reader(request.mirror)
+        for (path, oid), data in zip(request.blobs, read(ids), strict=True):
+            answer.kept.append(self._blob(path, oid, data, request.keep, answer))
+        if self._parse:
+            for path, before, after in request.pairs:
+                self._compare(read, path, before, after, answer)
+        return answer
 
-    def _read(self, mirror: str, ids: list[str]) -> Sequence[bytes | None]:
+    def _reader(self, mirror: str) -> Callable[[Sequence[str]], Iterator[bytes | None]]:
         reader = self._open.get(mirror)
         if reader is None:
             reader = self._readers.enter_context(Mirror(Path(mirror)).objects())
             self._open[mirror] = reader
-        return reader(ids)  # type: ignore[return-value]
+        return reader
 
-    def _blob(
-        self, path: str, data: bytes | None, keep: bool, out: list[Content], parsed: list[Frozen]
-    ) -> Kept:
+    def _blob(self, path: str, oid: str, data: bytes | None, keep: bool, answer: Answer) -> Kept:
         if data is None:
             return Kept(content="missing")
         if len(data) > MAX_TEXT:
@@ -113,26 +120,21 @@ class Workshop:
         parser = self._parser(path)
         pieces = parser.split(data)
         if not keep:
-            return (
-                SECRET
-                if any(self._piece(path, parser, one, None, None)[1] for one in pieces)
-                else NOT_KEPT
-            )
-        done = [self._piece(path, parser, one, out, parsed) for one in pieces]
+            found = any(self._piece(path, parser, one, None)[1] for one in pieces)
+            return SECRET if found else NOT_KEPT
+        done = [self._piece(path, parser, one, answer) for one in pieces]
         secret = any(found for _, found in done)
         digests = [digest for digest, _ in done]
+        _remember(self._cut, (path.rsplit("/", 1)[-1], oid), digests)
         if len(digests) == 1:
             return Kept(digest=contents.digest_text(digests[0]), secret=secret)
-        whole = (
-            data
-            if not secret
-            else b"".join(
-                redact(path, one, self._key, patterns=self._patterns).data for one in pieces
-            )
-        )
+        whole = b"".join(self._redacted(path, one) for one in pieces) if secret else data
         digest = hashlib.sha256(whole).digest()
-        out.append(contents.pack_list(digest, digests))
+        answer.contents.append(contents.pack_list(digest, digests))
         return Kept(digest=contents.digest_text(digest), secret=secret)
+
+    def _redacted(self, path: str, piece: bytes) -> bytes:
+        return redact(path, piece, self._key, patterns=self._patterns).data
 
     def _parser(self, path: str) -> Parser:
         base = path.rsplit("/", 1)[-1]
@@ -142,34 +144,97 @@ class Workshop:
         return parser
 
     def _piece(
-        self,
-        path: str,
-        parser: Parser,
-        piece: bytes,
-        out: list[Content] | None,
-        parsed: list[Frozen] | None,
+        self, path: str, parser: Parser, piece: bytes, answer: Answer | None
     ) -> tuple[bytes, bool]:
         """(digest of the piece as kept, whether it held a secret), each distinct piece once."""
         base = path.rsplit("/", 1)[-1]
-        key = (base if out is not None else "?" + base, hashlib.sha256(piece).digest())
+        key = (base if answer is not None else "?" + base, hashlib.sha256(piece).digest())
         known = self._done.get(key)
         if known is not None:
             return known
         redacted = redact(path, piece, self._key, patterns=self._patterns)
         secret = bool(redacted.findings)
         digest = hashlib.sha256(redacted.data).digest() if secret else key[1]
-        if out is not None:
-            out.append(contents.pack_piece(digest, redacted.data))
-            if parsed is not None and self._parse:
-                parsed.append(Frozen(parser.name, digest, freeze(parser.parse(redacted.data))))
-        self._done[key] = (digest, secret)
-        if len(self._done) > REMEMBERED:
-            self._done.popitem(last=False)
+        if answer is not None:
+            answer.contents.append(contents.pack_piece(digest, redacted.data))
+            if self._parse:
+                resources = parser.parse(redacted.data)
+                self._parsed.put(parser.name, digest, len(redacted.data), resources)
+                shapes = [shape(one) for one in resources]
+                answer.shapes.append((parser.name, digest, shapes))
+        _remember(self._done, key, (digest, secret))
         return digest, secret
+
+    def _compare(
+        self,
+        read: Callable[[Sequence[str]], Iterator[bytes | None]],
+        path: str,
+        before: str,
+        after: str,
+        answer: Answer,
+    ) -> None:
+        """Works out ahead what the projections will most likely ask: a guess never changes an answer."""
+        base = path.rsplit("/", 1)[-1]
+        parser = self._parser(path)
+        old, new = self._cut.get((base, before), []), self._cut.get((base, after), [])
+        if (before and not old) or (after and not new):
+            return
+        left = self._addressed(read, path, parser, before, [one for one in old if one not in new])
+        right = self._addressed(read, path, parser, after, [one for one in new if one not in old])
+        for address in {**left, **right}:
+            was, is_ = left.get(address), right.get(address)
+            pair = (parser.name, *(was[:2] if was else (b"", 0)), *(is_[:2] if is_ else (b"", 0)))
+            if pair not in self._differed:
+                _remember(self._differed, pair, None)
+                rows = compare(was[2] if was else None, is_[2] if is_ else None)
+                answer.compared.append((pair, rows))
+
+    def _addressed(
+        self,
+        read: Callable[[Sequence[str]], Iterator[bytes | None]],
+        path: str,
+        parser: Parser,
+        oid: str,
+        pieces: Sequence[bytes],
+    ) -> dict[tuple[str, str, str, str], tuple[bytes, int, Resource]]:
+        found: dict[tuple[str, str, str, str], tuple[bytes, int, Resource]] = {}
+        for piece in pieces:
+            resources = self._parsed.get(parser.name, piece)
+            if resources is None:
+                self._parse_again(read, path, parser, oid)
+                resources = self._parsed.get(parser.name, piece) or []
+            for item, one in enumerate(resources):
+                address = (one.api_group, one.kind, one.namespace, one.name)
+                found.setdefault(address, (piece, item, one))
+        return found
+
+    def _parse_again(
+        self,
+        read: Callable[[Sequence[str]], Iterator[bytes | None]],
+        path: str,
+        parser: Parser,
+        oid: str,
+    ) -> None:
+        """Parses the pieces of a blob that were forgotten."""
+        data = next(iter(list(read([oid]))))
+        for piece in parser.split(data or b""):
+            kept = self._redacted(path, piece)
+            digest = hashlib.sha256(kept).digest()
+            if self._parsed.get(parser.name, digest) is None:
+                self._parsed.put(parser.name, digest, len(kept), parser.parse(kept))
+
+
+def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
+    known[key] = value
+    if len(known) > REMEMBERED:
+        known.popitem(last=False)
 
 
 class Preparer:
-    """Takes requests and gives promises; starts the other process once there is much to do."""
+    """Takes requests and gives promises; starts other processes once there is much to do.
+
+    Work is dealt out by path, so that each process knows the documents that came before its own.
+    """
 
     def __init__(
         self, orders: Orders, parsers: Sequence[Parser], documents: Documents, *, processes: int
@@ -178,33 +243,74 @@ class Preparer:
         self._documents = documents
         self._workshop = Workshop(orders, parsers)
         self._processes = processes
-        self._worker: _Worker | None = None
+        self._workers: list[_Worker] = []
         self._asked = 0
 
-    def prepare(self, mirror: Path, blobs: Sequence[tuple[str, str]], keep: bool) -> Promise:
+    def prepare(
+        self,
+        mirror: Path,
+        blobs: Sequence[tuple[str, str]],
+        keep: bool,
+        pairs: Sequence[tuple[str, str, str]],
+    ) -> Promise:
         """Asks for blobs; call what it gives for the answer, in the order of asking."""
-        request = Request(str(mirror), list(blobs), keep)
-        self._asked += len(request.blobs)
-        if self._worker is None and self._processes > 1 and self._asked > MANY:
-            self._worker = _Worker(self._orders)
-        if self._worker is None:
+        self._asked += len(blobs)
+        if not self._workers and self._asked > MANY:
+            self.expect_much()
+        if not self._workers:
+            request = Request(str(mirror), list(blobs), keep, list(pairs))
             return lambda: self._deliver(self._workshop.answer(request))
-        worker = self._worker
-        number = worker.ask(request)
-        return lambda: self._deliver(worker.answer(number))
+        return self._deal(mirror, blobs, keep, pairs)
+
+    def expect_much(self) -> None:
+        """Starts the other processes, where there may be any."""
+        if not self._workers:
+            self._workers = [_Worker(self._orders) for _ in range(self._processes - 1)]
+
+    def _deal(
+        self,
+        mirror: Path,
+        blobs: Sequence[tuple[str, str]],
+        keep: bool,
+        pairs: Sequence[tuple[str, str, str]],
+    ) -> Promise:
+        count = len(self._workers)
+        hands = [Request(str(mirror), [], keep, []) for _ in range(count)]
+        dealt: list[int] = []
+        for path, oid in blobs:
+            hand = crc32(path.encode("utf-8", "surrogatepass")) % count
+            hands[hand].blobs.append((path, oid))
+            dealt.append(hand)
+        for pair in pairs:
+            hands[crc32(pair[0].encode("utf-8", "surrogatepass")) % count].pairs.append(pair)
+        numbers = [
+            worker.ask(request) for worker, request in zip(self._workers, hands, strict=True)
+        ]
+        return lambda: self._gather(dealt, numbers)
+
+    def _gather(self, dealt: Sequence[int], numbers: Sequence[int]) -> Prepared:
+        workers = zip(self._workers, numbers, strict=True)
+        answers = [self._deliver(worker.answer(number)) for worker, number in workers]
+        kept = [iter(answer.kept) for answer in answers]
+        return Prepared(
+            [next(kept[hand]) for hand in dealt],
+            [content for answer in answers for content in answer.contents],
+        )
 
     def _deliver(self, answer: Answer) -> Prepared:
         if answer.failure:
             raise LedgerError(f"preparing contents failed: {answer.failure}")
-        for one in answer.parsed:
-            self._documents.warm(one.parser, one.piece, one.data)
+        for parser, piece, shapes in answer.shapes:
+            self._documents.warm(parser, piece, shapes)
+        for pair, compared in answer.compared:
+            self._documents.warm_difference(pair, compared)
         return Prepared(answer.kept, answer.contents)
 
     def close(self) -> None:
-        """Ends the other process and every reader."""
+        """Ends the other processes and every reader."""
         self._workshop.close()
-        if self._worker is not None:
-            self._worker.close()
+        for worker in self._workers:
+            worker.close()
 
 
 class _Worker:
@@ -220,8 +326,10 @@ class _Worker:
         theirs.close()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._asked = self._answered = 0
-        # A thread takes answers in at once, so that neither side waits for the other to read.
+        self._requests: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        # Threads send and take in at once, so that neither side waits for the other to read.
         threading.Thread(target=self._receive, daemon=True).start()
+        threading.Thread(target=self._send, daemon=True).start()
 
     def _receive(self) -> None:
         try:
@@ -230,9 +338,16 @@ class _Worker:
         except (EOFError, OSError):
             self._answers.put(None)
 
+    def _send(self) -> None:
+        try:
+            while (request := self._requests.get()) is not None:
+                self._pipe.send_bytes(request)
+        except OSError:
+            self._answers.put(None)
+
     def ask(self, request: Request) -> int:
         """Sends a request; gives its number."""
-        self._pipe.send_bytes(msgspec.msgpack.encode(request))
+        self._requests.put(msgspec.msgpack.encode(request))
         self._asked += 1
         return self._asked
 
@@ -243,10 +358,11 @@ class _Worker:
             data = self._answers.get()
             self._answered += 1
         if data is None:
-            return Answer([], [], [], "the other process ended")
+            return Answer([], [], [], [], "the other process ended")
         return msgspec.msgpack.decode(data, type=Answer)
 
     def close(self) -> None:
+        self._requests.put(None)
         self._process.terminate()
         self._process.join(timeout=5)
         self._pipe.close()
@@ -268,7 +384,7 @@ def serve(pipe: Pipe, orders: bytes) -> None:
             try:
                 answer = workshop.answer(request)
             except Exception as error:  # noqa: BLE001 (told to the parent, which raises it)
-                answer = Answer([], [], [], f"{type(error).__name__}: {error}")
+                answer = Answer([], [], [], [], f"{type(error).__name__}: {error}")
             pipe.send_bytes(msgspec.msgpack.encode(answer))
     except (EOFError, OSError):
         pass

@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from operator import itemgetter
 from typing import Any, cast
 
+from ledger.comparing import FieldText, Place, Shape
 from ledger.documents import Documents
 from ledger.errors import IntegrityError, LedgerError, StoreError
 from ledger.events import RecordedEvent
@@ -218,11 +219,11 @@ class Workspace:
     def content(self, digest: bytes) -> bytes:
         return self._store.content(digest)
 
-    def parse(self, path: str, piece: bytes) -> Sequence[Any]:
-        return self._documents.parse(path, piece)
+    def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
+        return self._documents.shapes(path, piece)
 
-    def parser_of(self, path: str) -> str:
-        return self._documents.parser_of(path).name
+    def difference(self, before: Place | None, after: Place | None) -> list[FieldText] | None:
+        return self._documents.difference(before, after)
 
     def next_id(self, row: type[Row]) -> int:
         cache = self._caches[row]
@@ -418,6 +419,8 @@ def _states(store: Store, projections: Sequence[Projection]) -> dict[str, tuple[
 
 
 def _save_states(store: Store, projections: Sequence[Projection], checkpoint: int) -> None:
+    if not projections:
+        return
     marks = ", ".join("?" * len(projections))
     store.connection.execute(
         f"update projection_state set checkpoint = ? where projection in ({marks})",  # noqa: S608

@@ -15,7 +15,7 @@ import msgspec
 from ledger import codec, contents
 from ledger.config import Settings
 from ledger.contents import PIECE
-from ledger.errors import IntegrityError, LedgerError, SourceError
+from ledger.errors import IntegrityError, SourceError, StoreError
 from ledger.events import CommitObserved, SourceSurveyed
 from ledger.gitio import Mirror
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE, Rebuilder, TreeHead, leaf_hash
@@ -73,14 +73,20 @@ class Verifier:
             check_guards(self._connection)
         except IntegrityError as error:
             yield Finding(None, error.message)
+        try:
+            [[lowest]] = self._connection.rows("select min(position) from log_event")
+            if lowest is not None and lowest < 0:
+                yield Finding(0, f"an event stands before the first, at {lowest}")
+            yield from self._walk()
+        except StoreError as error:
+            yield Finding(self.events, f"it and what follows cannot be read: {error.message}")
+
+    def _walk(self) -> Iterator[Finding]:
         rebuilder = Rebuilder(self._compare_later)
         heads = self._heads()
         next_head = next(heads, None)
         last = ""
-        expected = 0
-        for [lowest] in self._connection.rows("select min(position) from log_event"):
-            if lowest is not None and lowest < 0:
-                yield Finding(0, f"an event stands before the first, at {lowest}")
+        expected = headed = 0
         for row in self._store.leaves():
             position, recorded_at, leaf = row[0], row[6], _raw(row[7])
             if position != expected:
@@ -101,32 +107,29 @@ class Verifier:
             expected += 1
             self.events = expected
             yield from self._compare_tiles()
-            while next_head is not None and next_head[0] == expected:
-                if (rebuilder.head().root, recorded_at) != next_head[1:]:
-                    yield Finding(expected - 1, f"the tree head of size {expected} does not follow from the events")
+            while next_head is not None and next_head[0] <= expected:
+                size = next_head[0]
+                if next_head != (expected, rebuilder.head().root, recorded_at):
+                    yield Finding(max(size, 1) - 1, f"the tree head of size {size} does not follow from the events")
                     return
                 self.tree_heads += 1
+                headed = size
                 next_head = next(heads, None)
-        yield from self._end(rebuilder, next_head, last)
+        yield from self._end(rebuilder, last)
+        if next_head is not None:
+            yield Finding(expected, f"the end of the log is missing: there is a tree head of size {next_head[0]}")
+        elif headed != expected:
+            yield Finding(headed, f"there is no tree head of size {expected}, the whole log")
 
-    def _end(
-        self, rebuilder: Rebuilder, next_head: tuple[int, bytes, str] | None, last: str
-    ) -> Iterator[Finding]:
+    def _end(self, rebuilder: Rebuilder, last: str) -> Iterator[Finding]:
         for key, data in rebuilder.edge().items():
             self._compare_later(*key, data)
         yield from self._compare_tiles()
-        if next_head is not None:
-            yield Finding(self.events, f"the end of the log is missing: there is a tree head of size {next_head[0]}")
-        [[tiles]] = self._connection.rows("select count(*) from log_tile")
-        if tiles != self._tile_count:
-            yield Finding(None, f"the tree has {tiles} tiles, the events give {self._tile_count}")
         try:
             stored = self._store.head()
-        except LedgerError as error:
-            yield Finding(None, error.message)
+        except (IntegrityError, TypeError, ValueError) as error:
+            yield Finding(None, f"the head cannot be read: {error}")
             return
-        if self._connection.rows("select recorded_at from log_head") != [(last,)]:
-            yield Finding(None, f"the head does not say that the last event was recorded at {last}")
         self.head = rebuilder.head()
         if stored != self.head:
             yield Finding(
@@ -134,6 +137,11 @@ class Verifier:
                 f"the head says size {stored.size} and root {stored.root.hex()}, "
                 f"the events give size {self.head.size} and root {self.head.root.hex()}",
             )
+        if self._connection.rows("select recorded_at from log_head") != [(last,)]:
+            yield Finding(None, f"the head does not say that the last event was recorded at {last}")
+        [[tiles]] = self._connection.rows("select count(*) from log_tile")
+        if tiles != self._tile_count:
+            yield Finding(None, f"the tree has {tiles} tiles, the events give {self._tile_count}")
 
     def _heads(self) -> Iterator[tuple[int, bytes, str]]:
         rows = self._connection.rows("select size, root, recorded_at from log_tree_head order by size")
@@ -165,6 +173,13 @@ class Verifier:
 
     def kept(self) -> Iterator[Finding]:
         """Every content against its digest, and every content that an event speaks of."""
+        try:
+            yield from self._kept()
+            yield from self._spoken_of()
+        except StoreError as error:
+            yield Finding(None, f"the contents cannot be read: {error.message}")
+
+    def _kept(self) -> Iterator[Finding]:
         pieces = self._connection.stream("select digest, kind, data from log_content order by kind, digest")
         for digest, kind, data in pieces:
             self.contents += 1
@@ -174,13 +189,9 @@ class Verifier:
             except IntegrityError as error:
                 yield Finding(None, error.message)
                 continue
-            except TypeError:
-                yield Finding(None, f"content {contents.digest_text(raw)} is not kept as bytes")
-                continue
             self.content_bytes += len(clear) if kind == PIECE else 0
             if hashlib.sha256(clear).digest() != raw:
                 yield Finding(None, f"content {contents.digest_text(raw)} is not what was recorded")
-        yield from self._spoken_of()
 
     def _spoken_of(self) -> Iterator[Finding]:
         start = 0
@@ -192,18 +203,21 @@ class Verifier:
             if not rows:
                 return
             wanted: dict[bytes, int] = {}
+            found: list[Finding] = []
             for position, leaf in rows:
                 try:
                     digests = _digests(position, _raw(leaf), self._store)
                 except IntegrityError as error:
-                    yield Finding(position, error.message)
+                    found.append(Finding(position, error.message))
                     continue
                 for digest in digests:
                     wanted.setdefault(digest, position)
             there = {bytes(one) for one in self._connection.among("log_content", "digest", list(wanted))}
             for digest, position in wanted.items():
                 if digest not in there:
-                    yield Finding(position, f"content {contents.digest_text(digest)} that it speaks of is missing")
+                    what = f"content {contents.digest_text(digest)} that it speaks of is missing"
+                    found.append(Finding(position, what))
+            yield from sorted(found, key=lambda one: one.position or 0)
             start = rows[-1][0] + 1
 
 

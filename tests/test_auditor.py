@@ -1286,6 +1286,19 @@ def test_values_are_plain_on_sqlite(tmp_path: Path) -> None:
     assert [row[0] for row in answer.rows] == ["00ff", "a\\xff", "inf", 1, None]
 
 
+def test_a_view_may_call_listed_functions_only(tmp_path: Path) -> None:
+    """Whoever writes a view may not do more in it than its readers could."""
+    path = tmp_path / "views.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create view good as select json_extract('{\"a\": 1}', '$.a') as a")
+        connection.execute("create view bad as select random() as a")
+    connection.close()
+    contract = Contract({"good": ("a",), "bad": ("a",)})
+    assert query(f"sqlite:///{path}", "select a from good", contract).rows == [(1,)]
+    with pytest.raises(QueryError, match="not authorized to use function: random"):
+        query(f"sqlite:///{path}", "select a from bad", contract)
+
+
 def test_the_child_process_says_nothing_more_than_its_answer(sqlite_ledger: str) -> None:
     """It is a script that reads one request and ends; without one it fails."""
     request = json.dumps(request_to_child(sqlite_path(sqlite_ledger), "select 1 as x"))

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from ledger import demo
 from ledger.cli import cli
 from ledger.demo import story, tour
-from ledger.errors import UsageError
+from ledger.errors import SourceError, UsageError
 from ledger.store import Store, schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,56 +107,87 @@ def test_every_answer_is_the_storys_truth(
     assert b"hmac-sha256:" in kept
 
 
-@pytest.mark.slow
-def test_demo_runs_for_anybody_anywhere_and_leaves_their_ledger_alone(tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign.db"
-    bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
-    mine = {"LEDGER_DATABASE": f"sqlite:///{foreign}", "LEDGER_CONFIG": str(tmp_path / "none.toml")}
+BARE = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LC_ALL": "C"}
 
-    def run(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "ledger", *arguments]
-        return subprocess.run(
-            command,
-            cwd=cwd,
-            env={**bare, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
 
+def run(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[bytes]:
+    """The program as somebody without a home, a name or any setting runs it."""
+    return subprocess.run(
+        [sys.executable, "-m", "ledger", *arguments],
+        cwd=cwd,
+        env={**BARE, **more},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """The folder of a demo that the command made, and what it said. The environment is a trap."""
+    above = tmp_path_factory.mktemp("anywhere")
+    foreign = above / "foreign.db"
+    trap = {
+        "LEDGER_DATABASE": f"sqlite:///{foreign}",
+        "LEDGER_CONFIG": str(above / "none.toml"),
+        "GIT_DIR": "/nowhere",
+        "GIT_AUTHOR_NAME": "Somebody",
+    }
     begun = time.monotonic()
-    done = run("demo", cwd=tmp_path, **mine, GIT_DIR="/nowhere", GIT_AUTHOR_NAME="Somebody")
-    seconds = time.monotonic() - begun
-    folder = tmp_path / "ledger-demo"
+    done = run("demo", cwd=above, **trap)
+    assert time.monotonic() - begun < 60  # five on a quiet machine; this one may be busy
     assert (done.returncode, done.stderr) == (0, b"")
-    assert seconds < 60  # five on a quiet machine; this one may be busy with other tests
     assert not foreign.exists()
-    assert str(folder).encode() in done.stdout
-    assert b"Sam Costa" in done.stdout
-    assert b"\x1b" not in done.stdout
-    assert not any(one in done.stdout for secret in story.SECRETS for one in spellings(secret))
-    for step in tour.STEPS:
-        assert step.question.encode() in done.stdout
-        for command in step.commands:
-            assert command[0].encode() in done.stdout
+    return above / "ledger-demo", done.stdout
 
-    again = run("demo", "--directory", "ledger-demo", cwd=tmp_path)
+
+@pytest.mark.slow
+def test_the_command_shows_every_step_and_no_secret(made: tuple[Path, bytes]) -> None:
+    folder, shown = made
+    assert str(folder).encode() in shown
+    assert b"Sam Costa" in shown
+    assert b"\x1b" not in shown
+    assert not any(one in shown for secret in story.SECRETS for one in spellings(secret))
+    for step in tour.STEPS:
+        assert step.question.encode() in shown
+    count = sum(len(step.commands) for step in tour.STEPS)
+    assert shown.count(b"$ ledger ") == count
+
+    again = run("demo", "--directory", folder.name, cwd=folder.parent)
     assert again.returncode == 0
     assert b"made already" in again.stdout
-    assert again.stdout.count(b"$ ledger") == done.stdout.count(b"$ ledger")
+    assert again.stdout.count(b"$ ledger ") == count
 
+
+@pytest.mark.slow
+def test_the_demo_can_be_asked_on(made: tuple[Path, bytes], tmp_path: Path) -> None:
+    folder, _ = made
     for line in tour.NEXT.splitlines():
         for part in line.split("&&"):
             if part.strip().startswith("ledger "):
-                words = shlex.split(part, comments=True)[1:]
-                asked = run(*words, cwd=folder)
+                asked = run(*shlex.split(part, comments=True)[1:], cwd=folder)
                 assert (asked.returncode, asked.stderr) == (0, b""), part
                 assert asked.stdout.strip(), part
-    (tmp_path / "elsewhere").mkdir()
-    config = str(folder / "ledger.toml")
-    asked = run("log", "--direct", cwd=tmp_path / "elsewhere", LEDGER_CONFIG=config)
+    asked = run("log", "--direct", cwd=tmp_path, LEDGER_CONFIG=str(folder / "ledger.toml"))
     assert asked.returncode == 0
     assert asked.stdout.count(b"\n") == 3
+
+
+@pytest.mark.slow
+def test_answers_reach_any_terminal_and_none(made: tuple[Path, bytes]) -> None:
+    folder, _ = made
+    asked = run("history", "hosts/firewall.conf", cwd=folder, PYTHONIOENCODING="latin-1")
+    assert asked.returncode == 0
+    assert b"\\u2192" in asked.stdout
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    history = [sys.executable, "-m", "ledger", "history", "secret/payments-db"]
+    gone = subprocess.run(
+        history, cwd=folder, env=BARE, stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (gone.returncode, gone.stderr) == (141, b"")
 
 
 def test_demo_takes_a_new_folder_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,6 +204,13 @@ def test_demo_leaves_a_foreign_folder_as_it_is(tmp_path: Path) -> None:
         demo.run(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["ledger.toml"]
     assert (tmp_path / "ledger.toml").read_text() == "mine"
+
+
+def test_demo_needs_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SourceError, match="git is not installed"):
+        demo.run(tmp_path / "demo")
+    assert not (tmp_path / "demo").exists()
 
 
 @pytest.mark.parametrize("name", ["file", "file/below"])

@@ -4,6 +4,8 @@ A name is listed only if the function reads nothing but its arguments, writes no
 fill the memory with one short call. Left out on purpose: everything that reads settings or files,
 runs SQL given as text (`query_to_xml`), sleeps, locks or notifies; `repeat`, `zeroblob` and
 `randomblob` (size); `random` (an answer should come out the same tomorrow).
+
+On SQLite the public views themselves may call no others: see `sqlite_child`.
 """
 
 from __future__ import annotations

@@ -71,14 +71,18 @@ def _request(
 def _child(request: dict[str, Any], seconds: float) -> Iterator[Iterator[str]]:
     """The lines of a child that knows no environment and is dead after `seconds` at the latest."""
     command = [sys.executable, "-I", "-S", sqlite_child.__file__]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={},
-        encoding="utf-8",
-    ) as process:
+    try:
+        started = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={},
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise StoreError(f"The process that asks SQLite cannot be started: {error}.") from None
+    with started as process:
         killer = threading.Timer(seconds, process.kill)
         killer.start()
         try:

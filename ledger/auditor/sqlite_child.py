@@ -76,17 +76,17 @@ def _connect(path: str) -> sqlite3.Connection:
     )
     for limit, value in _LIMITS:
         connection.setlimit(limit, value)
-    for pragma in ("query_only = on", "trusted_schema = off", f"hard_heap_limit = {_HEAP_BYTES}"):
+    for pragma in ("query_only = on", f"hard_heap_limit = {_HEAP_BYTES}", *_distrust()):
         connection.execute(f"pragma {pragma}").close()
     connection.text_factory = lambda value: value.decode("utf-8", "backslashreplace")
     return connection
 
 
-def _json_is_innocuous() -> bool:
-    """Whether an untrusted schema may call JSON functions, as the public views do.
+def _distrust() -> list[str]:
+    """The pragma that distrusts the schema, if it lets views call JSON functions.
 
-    Not in SQLite 3.40, for one. The authorizer allows views no more functions than auditors, which
-    is what distrusting the schema is about.
+    SQLite 3.40, for one, does not. The authorizer allows views no more functions than auditors,
+    which is what distrusting the schema is about.
     """
     with closing(sqlite3.connect(":memory:")) as probe:
         probe.execute("pragma trusted_schema = off").close()
@@ -94,8 +94,8 @@ def _json_is_innocuous() -> bool:
         try:
             probe.execute("select a from v").close()
         except sqlite3.OperationalError:
-            return False
-        return True
+            return []
+    return ["trusted_schema = off"]
 
 
 def _judge(connection: sqlite3.Connection, request: dict[str, Any]) -> _Authorizer:

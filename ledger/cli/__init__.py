@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 import click
 
@@ -43,6 +44,8 @@ for command in (
 
 def main() -> None:
     """Runs the command line; every error of ours is one clear message and a stable exit status."""
+    stdout = sys.stdout
+    _write_what_the_terminal_knows()
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as end:
@@ -61,13 +64,31 @@ def main() -> None:
         if error.hint:
             click.echo(error.hint, err=True)
         sys.exit(error.exit_code)
+    except SystemExit as end:
+        # Where the reader of our output went away, click replaces stdout and ends with 1, which
+        # means something else here.
+        sys.exit(141 if sys.stdout is not stdout else end.code)
     except BrokenPipeError:
         # The reader of our output went away; Python must not complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except Exception as error:  # noqa: BLE001 (the last place that can tell a person)
+    except Exception as error:
         if os.environ.get("LEDGER_TRACEBACK"):
             raise
-        click.echo(click.style("internal error: ", fg="red", bold=True) + f"{type(error).__name__}: {error}", err=True)
-        click.echo("This is a fault of the program. LEDGER_TRACEBACK=1 shows where; please report it.", err=True)
+        click.echo(
+            click.style("internal error: ", fg="red", bold=True)
+            + f"{type(error).__name__}: {error}",
+            err=True,
+        )
+        click.echo(
+            "This is a fault of the program. LEDGER_TRACEBACK=1 shows where; please report it.",
+            err=True,
+        )
         sys.exit(70)
+
+
+def _write_what_the_terminal_knows() -> None:
+    """Not every terminal can show an arrow; what it cannot comes as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -108,7 +108,7 @@ def source_list() -> None:
 @click.command()
 @click.argument("names", nargs=-1)
 @click.option("--survey", is_flag=True, help="Count everything that is reachable now, not once a day.")
-@click.option("--processes", default=2, help="1 to work in this process alone.", show_default=True)
+@click.option("--processes", default=0, help="How many may work; 0 for what suits the machine.")
 @click.option("--log-only", is_flag=True, help="Record events; leave the projections for later.")
 def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool) -> None:
     """Read what is new in the sources (all of them if none is named) into the ledger."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from ledger.errors import LedgerError, UsageError
+from ledger.errors import LedgerError, SourceError, UsageError
 
 NAME = "ledger-demo"
 REPOSITORY = "infra"
@@ -76,7 +76,8 @@ def _is_made(folder: Path) -> bool:
         raise _unusable(folder, error) from error
     raise UsageError(
         f"{folder} is not empty and holds no finished demo; nothing was changed in it",
-        hint="Name a folder that does not exist yet: ledger demo --directory FOLDER.",
+        hint="Name a folder that does not exist yet: ledger demo --directory FOLDER. "
+        "If this is a demo that was stopped half-way, remove it.",
     )
 
 
@@ -110,6 +111,8 @@ def _make(folder: Path, database: str) -> None:
     from ledger import config  # noqa: PLC0415 (heavy, and not needed to refuse a folder)
     from ledger.cli.commands import set_up  # noqa: PLC0415
 
+    if shutil.which("git") is None:
+        raise SourceError("git is not installed", hint="Install git 2.39 or newer.")
     begun = time.monotonic()
     click.echo(f"Making a company's repository and its ledger in {folder} …")
     path = folder / "ledger.toml"
@@ -126,7 +129,8 @@ def _make(folder: Path, database: str) -> None:
             file.write(_ENVIRONMENTS)
     except OSError as error:
         raise _unusable(folder, error) from error
-    set_up(config.load())
+    if warning := set_up(config.load()).warning:
+        click.echo(f"warning: {warning}", err=True)
     looks, events = _live_through(folder)
     (folder / MADE).write_text(f"{_MARK}.\n\n{_next_steps()}", "utf-8")
     seconds = time.monotonic() - begun

@@ -33,7 +33,7 @@ clock to the story's. Everything below a command is that command's own output.""
 
 STEPS: tuple[Step, ...] = (
     Step(
-        question="In the night of 17 September SSH stood open to the world. Since when, and by whose hand?",
+        question="In the night of 17 September a rule opened SSH to the world. When, and by whose hand?",
         commands=(("when", _BASTION, "--field", "ingress", "--at", "2025-09-17 03:00"),),
         moral="Sam Costa, 02:13, straight onto main: nothing in Git links it to a pull request.",
     ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias, TypeGuard
 
@@ -14,6 +16,7 @@ Keys: TypeAlias = tuple[str, ...]
 Object: TypeAlias = "dict[str, Value]"
 
 MAX_CHANGES = 1000
+LONG = 400
 """With more rows than this, or more moved items in a list, a difference is one coarse row."""
 
 # By field name: patchMergeKey and x-kubernetes-list-map-keys in k8s.io/api. What is keyed by `name`
@@ -179,8 +182,57 @@ def common_items(old: list[Value], new: list[Value]) -> list[tuple[int, int]]:
     kept_b = [j for j, number in enumerate(b) if number in both]
     if max(len(a) - len(kept_a), len(b) - len(kept_b)) > MAX_CHANGES:
         raise TooManyError
-    found = common_subsequence([a[i] for i in kept_a], [b[j] for j in kept_b])
+    found = _anchored([a[i] for i in kept_a], [b[j] for j in kept_b])
     return [(kept_a[x], kept_b[y]) for x, y in found]
+
+
+def _anchored(a: list[int], b: list[int]) -> list[tuple[int, int]]:
+    """A longest common subsequence; of long lists one through the items that stand once in each.
+
+    Items that are unique in both and keep their order split long lists into short ones first
+    (Cohen's patience diff), because the search is quadratic in the number of edits. The result
+    may then be a little shorter than the longest.
+    """
+    if len(a) + len(b) <= LONG:
+        return common_subsequence(a, b)
+    once_a, once_b = _places_of_unique(a), _places_of_unique(b)
+    anchors = _rising([(i, once_b[number]) for number, i in once_a.items() if number in once_b])
+    found: list[tuple[int, int]] = []
+    i = j = 0
+    for next_i, next_j in [*anchors, (len(a), len(b))]:
+        part = common_subsequence(a[i:next_i], b[j:next_j])
+        found += [(i + x, j + y) for x, y in part]
+        if next_i < len(a):
+            found.append((next_i, next_j))
+        i, j = next_i + 1, next_j + 1
+    return found
+
+
+def _places_of_unique(numbers: list[int]) -> dict[int, int]:
+    """number → its place, of the numbers that stand there once, in their order."""
+    counts = Counter(numbers)
+    return {number: place for place, number in enumerate(numbers) if counts[number] == 1}
+
+
+def _rising(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """A longest part of the pairs (which rise in the first) that rises in the second, too."""
+    tops: list[int] = []
+    ends: list[int] = []
+    before: list[int] = []
+    for at, (_, second) in enumerate(pairs):
+        place = bisect_left(tops, second)
+        before.append(ends[place - 1] if place else -1)
+        if place == len(tops):
+            tops.append(second)
+            ends.append(at)
+        else:
+            tops[place], ends[place] = second, at
+    found: list[tuple[int, int]] = []
+    at = ends[-1] if ends else -1
+    while at >= 0:
+        found.append(pairs[at])
+        at = before[at]
+    return found[::-1]
 
 
 def _numbered(items: Iterable[Value], ids: dict[object, int]) -> list[int]:

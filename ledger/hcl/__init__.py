@@ -8,7 +8,8 @@ Terraform's JSON syntax. Everything is plain Python and linear in the size of it
 from __future__ import annotations
 
 from ledger.hcl.bodies import Block, Body, read
-from ledger.hcl.expressions import MAX_DEPTH, MAX_TEMPLATES, HclError, number
+from ledger.hcl.expressions import MAX_DEPTH, MAX_TEMPLATES
+from ledger.hcl.literals import HclError, number
 from ledger.hcl.pieces import is_json, pieces
 
 __all__ = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ledger.hcl.expressions import MAX_DEPTH, Expression, HclError, decoded, failure, word_value
+from ledger.hcl.expressions import MAX_DEPTH, Expression
+from ledger.hcl.literals import NAME, SPACES, TEXT, HclError, decoded, failure, word_value
 from ledger.resources import Value
 
 
@@ -27,21 +28,20 @@ class Block:
     body: Body
 
 
-_NAME = r"[^\W\d][\w-]*+"
-_BLANKS = r"(?:[ \t\r\n]++|\#[^\n]*+|//[^\n]*+|/\*(?s:.*?)\*/)*+"
+_BLANKS = rf"{SPACES}*+"
 _GAP = r"(?:[ \t]++|/\*(?s:.*?)\*/)*+"
-_LABEL = rf'(?:{_NAME}|"(?:[^"\\$%\n]++|\\.|[$%](?!\{{)|\$\$\{{|%%\{{)*+")'
-_REFERENCE = rf"{_NAME}(?:\.(?:{_NAME}|\d++))*+"
+_LABEL = rf'(?:{NAME}|"(?:{TEXT})*+")'
+_REFERENCE = rf"{NAME}(?:\.(?:{NAME}|[0-9]++))*+"
 # The everyday attribute, read at once: a name, and a literal or a reference up to the end of the line.
 _LINE = re.compile(
-    rf"{_BLANKS}(?P<name>{_NAME})[ \t]*+=[ \t]*+"
+    rf"{_BLANKS}(?P<name>{NAME})[ \t]*+=[ \t]*+"
     rf'(?:"(?P<text>(?:[^"\\$%\r\n]++|\$\{{{_REFERENCE}\}})*+)"'
-    rf"|(?P<number>-?(?:0|[1-9]\d{{0,14}}))|(?P<word>{_REFERENCE}))"
+    rf"|(?P<number>-?(?:0|[1-9][0-9]{{0,14}}))|(?P<word>{_REFERENCE}))"
     r"[ \t]*+(?:(?:\#|//)[^\n]*+)?(?:\r?\n|\Z)"
 )
 _ITEM = re.compile(
     rf"{_BLANKS}(?P<start>)(?:(?P<close>\}})|(?P<end>\Z)"
-    rf"|(?P<name>{_NAME}){_GAP}(?:(?P<equals>=)(?![=>])|(?P<labels>(?:{_LABEL}{_GAP})*+)\{{))"
+    rf"|(?P<name>{NAME}){_GAP}(?:(?P<equals>=)(?![=>])|(?P<labels>(?:{_LABEL}{_GAP})*+)\{{))"
 )
 _WORD = re.compile(rf"/\*(?s:.*?)\*/|({_LABEL})")
 _TRIVIA = re.compile(_BLANKS)

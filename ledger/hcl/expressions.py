@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
+from ledger.hcl.literals import (
+    NAME,
+    NO_TEMPLATE,
+    SPACES,
+    TEXT,
+    HclError,
+    decoded,
+    failure,
+    number,
+    word_value,
+)
 from ledger.resources import Value
 
 MAX_DEPTH = 200
 """Blocks, lists and objects inside one another."""
 MAX_TEMPLATES = 60
 """Templates inside one another."""
-_EXACT = 2**53  # whole numbers from here on are not exact in JSON (RFC 8785)
-
-
-class HclError(Exception):
-    """A text that is no HCL, or more than we read of it; the message is the reason to record."""
-
-
-def failure(text: str, pos: int, what: str) -> HclError:
-    """The error that says on which line a text is no HCL."""
-    line = text.count("\n", 0, pos) + 1
-    return HclError(f"line {line}: {what}")
 
 
 # ---- tokens ----------------------------------------------------------------------------------------------
 
-_NAME = r"[^\W\d][\w-]*+"
-_SPACES = r"(?:[ \t\r\n]++|\#[^\n]*+|//[^\n]*+|/\*(?s:.*?)\*/)"
-_NO_TEMPLATE = r"\$\$\{|%%\{|[$%](?!\{)"
-_TEXT = rf'[^"\\$%\n]++|\\(?:["\\nrt]|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}})|{_NO_TEMPLATE}'
 _TOKEN = re.compile(
-    rf"(?P<gap>{_SPACES}++)"
-    rf"|(?P<word>{_NAME}(?:::{_NAME})*+)"
-    r"|(?P<number>\d++(?:\.\d++)?(?:[eE][+-]?\d++)?)"
-    rf'|(?P<string>"(?:{_TEXT})*+")'
+    rf"[ \t]*+(?:(?P<gap>{SPACES}++)"
+    rf"|(?P<reference>{NAME}(?:\.(?:{NAME}|[0-9]++))++)"
+    rf"|(?P<word>{NAME}(?:::{NAME})*+)"
+    r"|(?P<number>[0-9]++(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)"
+    rf'|(?P<string>"(?:{TEXT})*+")'
     r'|(?P<quote>")'
-    rf"|(?P<heredoc><<-?(?P<marker>{_NAME})[ \t]*+\r?\n)"
+    rf"|(?P<heredoc><<-?(?P<marker>{NAME})[ \t]*+\r?\n)"
     r"|(?P<splat>\[[ \t\r\n]*+\*[ \t\r\n]*+\]|\.\*)"
-    rf"|(?P<get>\.[ \t\r\n]*+(?:{_NAME}|\d++))"
+    rf"|(?P<get>\.[ \t\r\n]*+(?:{NAME}|[0-9]++))"
     r"|(?P<sign>\.\.\.|[=!<>]=|&&|\|\||=>|(?s:.))"
+    r"|(?P<end>\Z))"
 )
 _INTRO = re.compile(
-    rf"for{_SPACES}++({_NAME}){_SPACES}*+(?:,{_SPACES}*+({_NAME}){_SPACES}*+)?in(?![\w-])"
+    rf"for{SPACES}++({NAME}){SPACES}*+(?:,{SPACES}*+({NAME}){SPACES}*+)?in(?![\w-])"
 )
 _BINARY = frozenset({*"+-*/%<>", "==", "!=", "<=", ">=", "&&", "||"})
 _CLOSING = {"(": ")", "call": ")", "[": "]", "index": "]", "for[": "]", "{": "}", "for{": "}"}
+_PLAIN_TERMS = frozenset({"reference", "word", "number", "string"})
 _MAY_BE_EMPTY = frozenset({"call", "[", "{"})
 
 
@@ -86,31 +84,38 @@ class Expression:
 
     def read(self, pos: int, *, in_template: bool = False) -> int:
         """Read up to the end of the line, or in a template up to its `}`; return the place of that."""
-        text = self._text
-        while pos < len(text):
+        text, stack = self._text, self._stack
+        while True:
             match = _TOKEN.match(text, pos)
             assert match is not None  # a sign is any character
-            kind, token = match.lastgroup or "", match.group()
-            alone = len(self._stack) == 1
+            kind = match.lastgroup or ""
+            token = match[kind]
             if kind == "gap":
                 if "\n" in token:
-                    if alone and not in_template:
+                    if len(stack) == 1 and not in_template:
                         break
                     self._end_element()
-                pos = match.end()
-                continue
-            if alone and token == "}":
+            elif kind == "end" or (len(stack) == 1 and token == "}"):
                 break
-            if alone and in_template and text.startswith("~}", pos):
+            elif self._term:
+                if kind in _PLAIN_TERMS and token != "for":
+                    self._put(token, kind)
+                    self._term = False
+                else:
+                    pos = self._read_term(match, kind, token)
+                    continue
+            elif in_template and token == "~" and len(stack) == 1:
                 self.strip = token
-                pos += 1
+                pos = match.end()
                 break
-            pos = (self._read_term if self._term else self._read_operator)(match, kind, token)
-        if self._term or len(self._stack) > 1:
+            else:
+                self._read_operator(match, kind, token)
+            pos = match.end()
+        if self._term or len(stack) > 1:
             raise failure(text, pos, "an expression is not complete")
-        if self._stack[0].choices:
+        if stack[0].choices:
             raise failure(text, pos, "a ? without a :")
-        return pos
+        return match.start(kind) if token == "}" else pos
 
     def _end_element(self) -> None:
         """A line end parts the elements of an object as a comma does."""
@@ -127,10 +132,8 @@ class Expression:
     def _read_term(self, match: re.Match[str], kind: str, token: str) -> int:
         pos = match.end()
         if kind == "word":
-            if token == "for" and self._kinds and self._kinds[-1] in ("[", "{"):
-                return self._read_intro(match.start())
-            self._put(token, kind)
-        elif kind in ("number", "string"):
+            if self._kinds and self._kinds[-1] in ("[", "{"):
+                return self._read_intro(match.start(kind))
             self._put(token, kind)
         elif kind == "quote":
             inner, decoded, pos = _quoted(self._text, pos, self._depth)
@@ -147,9 +150,9 @@ class Expression:
             self._put(token, "unary")
             return pos
         elif token in (")", "]", "}"):
-            self._close(match.start(), token)
+            self._close(match.start(kind), token)
         else:
-            raise self._unexpected(match.start(), token)
+            raise self._unexpected(match.start(kind), token)
         self._term = False
         return pos
 
@@ -164,7 +167,7 @@ class Expression:
         top.kind, top.phase = f"for{top.kind}", "collection"
         return intro.end()
 
-    def _read_operator(self, match: re.Match[str], kind: str, token: str) -> int:
+    def _read_operator(self, match: re.Match[str], kind: str, token: str) -> None:
         top = self._stack[-1]
         if kind == "get":
             self._put(re.sub(r"[ \t\r\n]", "", token), kind, glued=True)
@@ -180,10 +183,9 @@ class Expression:
         elif token == "(" and self._kinds[-1] == "word":
             self._open(token, "call")
         elif token in (")", "]", "}"):
-            self._close(match.start(), token)
+            self._close(match.start(kind), token)
         elif not self._read_part(top, token):
-            raise self._unexpected(match.start(), token)
-        return match.end()
+            raise self._unexpected(match.start(kind), token)
 
     def _read_part(self, top: _Open, token: str) -> bool:
         """What parts a choice, a list, an object or a `for`. False where it does not belong."""
@@ -291,7 +293,7 @@ class Expression:
         return self._object(start, end, warnings, depth + 1)
 
     def _literal(self, index: int, kind: str, token: str) -> Value:
-        if kind == "word":
+        if kind in ("reference", "word"):
             return word_value(token)
         if kind == "number":
             return number(token)
@@ -331,30 +333,14 @@ class Expression:
         return key if isinstance(key, str) else f"${{{self._spelling(start, end)}}}"
 
 
-def word_value(word: str) -> Value:
-    """The value of a name or a reference: JSON's words are themselves, others an expression."""
-    return _WORDS.get(word, f"${{{word}}}")
-
-
-_WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
-
-
-def number(text: str) -> Value:
-    """A JSON number if that is the same number, else the text as an expression."""
-    found = float(text)
-    if abs(found) >= _EXACT or Decimal(repr(found)) != Decimal(text):
-        return f"${{{text}}}"
-    return int(found) if found.is_integer() else found
-
-
 # ---- templates -------------------------------------------------------------------------------------------
 
 # What needs no other spelling: text, escapes, and interpolations of references.
-_PLAIN = rf"{_NO_TEMPLATE}|\$\{{{_NAME}(?:\.{_NAME})*+\}}"
-_LITERAL = re.compile(rf"(?:{_TEXT}|\$\{{{_NAME}(?:\.{_NAME})*+\}})*+")
+_PLAIN = rf"{NO_TEMPLATE}|\$\{{{NAME}(?:\.{NAME})*+\}}"
+_LITERAL = re.compile(rf"(?:{TEXT}|\$\{{{NAME}(?:\.{NAME})*+\}})*+")
 _HEREDOC_LITERAL = re.compile(rf"(?:[^\n$%]++|{_PLAIN})*+\n?")
-_DIRECTIVE = re.compile(rf"%\{{(~?){_SPACES}*+(if|else|endif|for|endfor)(?![\w-])")
-_DIRECTIVE_END = re.compile(rf"{_SPACES}*+(~?)\}}")
+_DIRECTIVE = re.compile(rf"%\{{(~?){SPACES}*+(if|else|endif|for|endfor)(?![\w-])")
+_DIRECTIVE_END = re.compile(rf"{SPACES}*+(~?)\}}")
 
 
 def _quoted(text: str, pos: int, depth: int) -> tuple[str, str, int]:
@@ -445,7 +431,7 @@ def _heredoc(text: str, start: re.Match[str], depth: int) -> tuple[str, int]:
     if opened:
         raise failure(text, pos, f"a template without its {opened[-1]}")
     body = "".join(parts)
-    if start.group().startswith("<<-"):
+    if start["heredoc"].startswith("<<-"):
         body = _without_margin(body)
     if holes:
         rest = iter(holes)
@@ -457,25 +443,3 @@ def _without_margin(text: str) -> str:
     lines = text.split("\n")
     margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     return "\n".join(line[margin:] if line.strip() else line for line in lines)
-
-
-def decoded(literal: str) -> str:
-    """A literal part of a quoted template with its escapes decoded."""
-    return _ESCAPE.sub(_character, literal) if "\\" in literal else literal
-
-
-_ESCAPE = re.compile(r'\\(?:(["\\nrt])|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8}))')
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\"}
-
-
-def _character(escape: re.Match[str]) -> str:
-    if escape[1]:
-        return _ESCAPED[escape[1]]
-    code = int(escape[2] or escape[3], 16)
-    if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:  # has no place in UTF-8
-        return escape[0]
-    # A `${` made by escapes is text, which a template spells `$${`.
-    character, before = chr(code), escape.string[escape.start() - 1 : escape.start()]
-    if character in "$%" and escape.string.startswith(("{", r"\u007b", r"\u007B"), escape.end()):
-        return character * 2
-    return before + character if character == "{" and before in ("$", "%") else character

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, get_type_hints
 
+from ledger.comparing import FieldText, Place, Shape
 from ledger.events import Event, RecordedEvent
-from ledger.resources import Resource
 
 Row = tuple[Any, ...]
 R = TypeVar("R", bound=Row)
@@ -70,11 +70,11 @@ class Context(Protocol):
     def content(self, digest: bytes) -> bytes:
         """The bytes of a content."""
 
-    def parse(self, path: str, piece: bytes) -> Sequence[Resource]:
-        """The resources of a piece, with the parser for that path; each distinct piece once."""
+    def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
+        """The resources of a piece without their bodies, read by the parser for that path."""
 
-    def parser_of(self, path: str) -> str:
-        """The name of the parser for a path."""
+    def difference(self, before: Place | None, after: Place | None) -> list[FieldText] | None:
+        """The field rows between two documents; None where they are too many."""
 
     def next_id(self, row: type[Row]) -> int:
         """The next unused number for a table whose key is one number, from 1."""

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger import fields
+from ledger.comparing import ADDED, CHANGED, REMOVED, FieldText, Place, value_text
 from ledger.events import (
     CommitObserved,
     FileChange,
@@ -32,11 +32,9 @@ from ledger.projections import Context, Projection, Row, Table, column
 from ledger.projections.commits import CommitRow
 from ledger.projections.environments import environment_of
 from ledger.projections.revisions import HEADS, RevisionRow, lines_apart
-from ledger.resources import FIELDS, Value
+from ledger.resources import Value
 
-ADDED, CHANGED, MOVED, REMOVED, FORMATTED = "added", "changed", "moved", "removed", "formatted"
-MAX_VALUE = 4_096
-EXCERPT = 256
+MOVED, FORMATTED = "moved", "formatted"
 LINK = "120000"
 
 
@@ -295,7 +293,7 @@ def _numbered(path: str, pieces: Iterable[bytes], context: Context) -> Iterator[
     """The documents of pieces; those of one name in one file are told apart by their order."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for piece in pieces:
-        for item, one in enumerate(context.parse(path, piece)):
+        for item, one in enumerate(context.shapes(path, piece)):
             address = (
                 column(one.api_group),
                 column(one.kind),
@@ -304,7 +302,7 @@ def _numbered(path: str, pieces: Iterable[bytes], context: Context) -> Iterator[
             )
             ordinal = counts[address]
             counts[address] += 1
-            warnings = column("; ".join(one.warnings))
+            warnings = column(one.warnings)
             yield _Found((*address, ordinal), piece, item, None, column(one.unparsed), warnings)
 
 
@@ -333,44 +331,32 @@ def _opaque(path: str, side: FileSide, context: Context) -> _Found:
 # -- changes -------------------------------------------------------------------------------------
 
 
-def body_of(
-    path: str, digest: bytes | None, item: int, opaque: str | None, context: Context
-) -> tuple[Value, str]:
-    """The body and syntax of a document; reads nothing where it is opaque."""
-    if opaque is not None:
-        return msgspec.json.decode(opaque), FIELDS
-    if digest is None:
-        return None, FIELDS
-    resources = context.parse(path, digest)
-    resource = resources[item]
-    return resource.body, resource.syntax
+def _place(row: ResourceRow) -> Place:
+    return Place(row.path, row.digest, row.item, row.opaque)
+
+
+def _place_of(path: str, found: _Found) -> Place:
+    return Place(path, found.digest, found.item, found.opaque)
 
 
 def _changed(
     at: _Revision, row: ResourceRow, path: str, found: _Found, action: str, context: Context
 ) -> Iterable[Row]:
-    before, syntax = body_of(row.path, row.digest, row.item, row.opaque, context)
-    after, new_syntax = body_of(path, found.digest, found.item, found.opaque, context)
-    changes = fields.diff(before, after, syntax=syntax) if syntax == new_syntax else None
+    changes = context.difference(_place(row), _place_of(path, found))
     if changes == [] and action == CHANGED:
         action = FORMATTED
     change = context.next_id(ChangeRow)
     yield _change_row(at, row, path, found, action, change, changes)
     if changes is None:
-        yield FieldRow(
-            change, 0, "", CHANGED, _address_text(row.digest), _address_text(found.digest)
-        )
-    else:
-        for sequence, one in enumerate(changes):
-            yield FieldRow(
-                change,
-                sequence,
-                one.field,
-                one.action,
-                None if one.action == ADDED else value_text(one.old),
-                None if one.action == REMOVED else value_text(one.new),
-            )
+        old, new = _address_text(row.digest), _address_text(found.digest)
+        changes = [("", CHANGED, old, new)]
+    yield from _field_rows(change, changes)
     yield _row_at(row, at, path, found)
+
+
+def _field_rows(change: int, changes: Iterable[FieldText]) -> Iterator[FieldRow]:
+    for sequence, one in enumerate(changes):
+        yield FieldRow(change, sequence, *one)
 
 
 def _row_at(row: ResourceRow, at: _Revision, path: str, found: _Found) -> ResourceRow:
@@ -439,17 +425,6 @@ def _address_text(digest: bytes | None) -> str | None:
     return value_text({"digest": "sha256:" + digest.hex()}) if digest is not None else None
 
 
-def value_text(value: Value) -> str:
-    """A value as JSON text; above 4 KiB its digest, size and an excerpt."""
-    text = msgspec.json.encode(value, order="sorted")
-    if len(text) <= MAX_VALUE:
-        return text.decode()
-    digest = "sha256:" + hashlib.sha256(text).hexdigest()
-    excerpt = text[:EXCERPT].decode("utf-8", "ignore")
-    short = {"digest": digest, "bytes": len(text), "excerpt": excerpt}
-    return msgspec.json.encode(short, order="sorted").decode()
-
-
 # -- what came and what went ---------------------------------------------------------------------
 
 
@@ -511,8 +486,7 @@ def _added(at: _Revision, one: _Come, copied_from: str, context: Context) -> Ite
     row = left[0] if left else _new_resource(at, one)
     change = context.next_id(ChangeRow)
     yield _change_row(at, row, one.path, one.found, ADDED, change, [None], copied_from)
-    body, _ = body_of(one.path, one.found.digest, one.found.item, one.found.opaque, context)
-    yield FieldRow(change, 0, "", ADDED, None, value_text(body))
+    yield from _field_rows(change, context.difference(None, _place_of(one.path, one.found)) or ())
     yield _row_at(row, at, one.path, one.found)
 
 
@@ -545,8 +519,7 @@ def _new_resource(at: _Revision, one: _Come) -> ResourceRow:
 def _removed(at: _Revision, row: ResourceRow, context: Context) -> Iterable[Row]:
     change = context.next_id(ChangeRow)
     yield _change_row(at, row, row.path, None, REMOVED, change, [None])
-    body, _ = body_of(row.path, row.digest, row.item, row.opaque, context)
-    yield FieldRow(change, 0, "", REMOVED, value_text(body), None)
+    yield from _field_rows(change, context.difference(_place(row), None) or ())
     yield row._replace(present=0, last_revision=at.number)
 
 

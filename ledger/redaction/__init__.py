@@ -74,7 +74,12 @@ def redact_text(text: str, key: bytes, *, patterns: Patterns = NONE) -> str:
     """The same for commit messages, subjects and URLs."""
     blob = text.encode(errors="surrogatepass")
     redacted = _redact(_MESSAGE, blob, key, patterns).data
-    return text if redacted is blob else redacted.decode(errors="surrogatepass")
+    if redacted is blob:
+        return text
+    try:
+        return redacted.decode(errors="surrogatepass")
+    except UnicodeDecodeError:  # a configured pattern has cut a lone surrogate in two
+        return redacted.decode(errors="replace")
 
 
 def _is_terraform(path: str, blob: bytes) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import yaml
 
-MAX_EVENTS = 200_000
+MAX_EVENTS = 100_000
 MAX_DEPTH = 200
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BINARY = "tag:yaml.org,2002:binary"
@@ -55,7 +55,7 @@ class TooHard(Exception):
 
 
 def compose(blob: bytes) -> Graph:
-    """The graph of all documents of a stream; TooHard past 200,000 events or 200 levels.
+    """The graph of all documents of a stream; TooHard past 100,000 events or 200 levels.
 
     Made from libyaml's events without recursion, about 2 microseconds an event. JSON is YAML here.
     """

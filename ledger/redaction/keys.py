@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from ledger.redaction.names import NAME_BYTES, STRONG, hides, strength
 from ledger.redaction.scan import key_ends
 from ledger.redaction.spans import Edit
-from ledger.redaction.values import Place, literal
+from ledger.redaction.values import Place, Traits, literal, traits
 
 RULE = "sensitive key"
 _REACH = 256  # how far back the start of a key's line is looked for: beyond it is a long line
 
-_COLON_NEEDS_NO_BLANK = re.compile(r"(?i)\.(?:properties|ini|cfg|conf)$").search
 _LINE_HEAD = re.compile(
     rb"[ \t]*(?:(?:#+|//+|;+|\*)[ \t]*)?(?P<item>(?:-[ \t]+)*)(?:(?:export|set)[ \t]+)?(?P<quote>[\"']?)"
 )
@@ -41,6 +40,7 @@ def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
     """
     found: list[Edit] = []
     done = 0
+    style = traits(path)
     patience = 8 * len(blob)
     for end in sorted(key_ends(blob, signs)):
         if end <= done:
@@ -49,7 +49,7 @@ def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
         word = blob[low:end]
         name = word[len(word.rstrip(NAME_BYTES)) :].lstrip(b"-.")
         grade = strength(name)
-        edit = _value(path, blob, end - len(name), end) if grade else None
+        edit = _value(style, blob, end - len(name), end) if grade else None
         if edit is None or (name == b"secretKey" and edit.value.isalpha()):
             continue  # the `secretKey` of an ExternalSecret names a key
         patience -= edit.end - edit.start
@@ -61,14 +61,14 @@ def key_edits(path: str, blob: bytes, signs: int) -> list[Edit]:
     return found
 
 
-def _value(path: str, blob: bytes, start: int, end: int) -> Edit | None:
+def _value(style: Traits, blob: bytes, start: int, end: int) -> Edit | None:
     low = max(0, start - _REACH)
     line = max(blob.rfind(b"\n", low, start), blob.rfind(b"\r", low, start)) + 1
     prefix = blob[line or low : start]
     if prefix.endswith(b"${"):
         default = _SHELL_DEFAULT.match(blob, end)
         return Edit(*default.span(1), default[1], RULE) if default else None
-    place = _place(path, blob, end, prefix, at_line=bool(line) or not low)
+    place = _place(style, blob, end, prefix, at_line=bool(line) or not low)
     return literal(blob, place) if place else None
 
 
@@ -79,7 +79,7 @@ def _defaults(blob: bytes, edit: Edit) -> Iterator[Edit]:
             yield Edit(*match.span(1), match[1], RULE)
 
 
-def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) -> Place | None:
+def _place(style: Traits, blob: bytes, end: int, prefix: bytes, *, at_line: bool) -> Place | None:
     match = _SEPARATOR.match(blob, end)
     if match is None and _NAME_OF_PAIR.search(prefix):
         match = _PAIR.match(blob, end)
@@ -94,10 +94,10 @@ def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) ->
         return None
     behind = match.end("separator")
     spaced = blob[behind : behind + 1].isspace()
-    if separator == b":" and not (close or spaced or _colon_ends_key(path, blob, match.end())):
+    if separator == b":" and not (close or spaced or _colon_ends_key(style, blob, match.end())):
         return None
     return Place(
-        path=path,
+        traits=style,
         rule=RULE,
         start=match.end(),
         separator=separator,
@@ -110,5 +110,5 @@ def _place(path: str, blob: bytes, end: int, prefix: bytes, *, at_line: bool) ->
     )
 
 
-def _colon_ends_key(path: str, blob: bytes, start: int) -> bool:
-    return blob[start : start + 1] in (b"", b'"', b"'") or bool(_COLON_NEEDS_NO_BLANK(path))
+def _colon_ends_key(style: Traits, blob: bytes, start: int) -> bool:
+    return blob[start : start + 1] in (b"", b'"', b"'") or style.bare_colon

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.redaction.names import keeps
-from ledger.redaction.spans import Edit
+from ledger.redaction.spans import TOKEN, Edit
 from ledger.redaction.values import decoded, flat
 
 RULE = "kubernetes secret"
@@ -21,23 +21,30 @@ _BREAK = rb"\xc2\x85|\xe2\x80[\xa8\xa9]"
 _LINE = re.compile(rb"((?:(?!" + _BREAK + rb")[^\r\n])*+)(?:\r\n?|\n|" + _BREAK + rb"|\Z)")
 _HEAD = re.compile(rb"(?P<blank>[ \t]*+)(?P<mark>(?:(?:#+|//+|\*|>)[ \t]*+)?)(?P<dash>(?:-[ \t]+)*+)")
 _DIFF = re.compile(rb"(?m)^@@ -\d")
+_OPENER = re.compile(rb"(?:[dD]ata|literals|last-applied-configuration)[\"']?[ \t]*:")
 _REGION_KEY = re.compile(rb"[\"']?(?P<name>data|stringData|literals)[\"']?[ \t]*:(?:[ \t]+|\Z)")
 _APPLIED_KEY = re.compile(rb"[\"']?kubectl\.kubernetes\.io/last-applied-configuration[\"']?[ \t]*:[ \t]*")
 _KEY = re.compile(rb"[\"']?[\w./-]+[\"']?[ \t]*:(?:[ \t]+|\Z)")
 _LITERAL = re.compile(rb"-[ \t]+(?P<quote>[\"']?)[\w.-]+=(?P<value>.*)", re.DOTALL)
 _PROPERTIES = rb"(?:[&!]\S*(?:[ \t]+|\Z))*+"
-_BLOCK = re.compile(_PROPERTIES + rb"[|>][0-9+-]{0,2}[ \t]*(?:#.*)?\Z")
+_BLOCK = re.compile(_PROPERTIES + rb"[|>][0-9+-]{0,2}[ \t]*(?:#(?P<comment>.*))?\Z", re.DOTALL)
+_HIDDEN_IN_JSON = re.compile(rb"\"" + TOKEN.pattern + rb"\"[ \t]*[,}]")
 _OPENS_QUOTE = re.compile(_PROPERTIES + rb"([\"'])")
 _NOTHING_INLINE = re.compile(_PROPERTIES + rb"(?:#.*)?\Z")
 
 _FLOW = re.compile(
-    rb"(?<![\w.-])(?P<quote>\\{0,8}[\"']?)(?P<name>data|stringData)(?P=quote)\s*:\s*\{(?!\{)"
+    rb"(?<![\w.-])(?P<quote>\\{0,8}[\"']?)(?P<name>data|stringData|literals)(?P=quote)"
+    rb"\s*:\s*(?:\{(?!\{)|\[)"
 )
 _JSON = re.compile(
     rb"\s*+(?:(?P<text>\"(?:[^\"\\]|\\.)*+\")|(?P<mark>[{}\[\],:])|(?P<word>-?\d[\d.eE+-]*+|true|false|null))"
 )
-_BRACES = re.compile(rb"[{}]")
-_BRACES_AND_STRINGS = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|'[^'\r\n]*+'|[{}]")
+_BRACES = re.compile(rb"[{}\[\]]")
+_BRACES_AND_STRINGS = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|'[^'\r\n]*+'|[{}\[\]]")
+_BRACES_AND_ESCAPED = re.compile(
+    rb"\\{1,8}\"(?:[^\"\\]|\\(?!\\{0,7}\"))*+\\{1,8}\"|[{}\[\]]"
+)
+_STEP = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
 @dataclass(slots=True)
@@ -63,25 +70,52 @@ class _Value:
 def line_edits(blob: bytes, start: int, end: int) -> list[Edit]:
     """Edits for every value of a Secret between two positions. Linear in their distance."""
     reader = _Reader(blob, start, end)
-    for line in _LINE.finditer(blob, start, end):
-        if line[1].strip():
+    position = start
+    while position < end:
+        if reader.is_idle:
+            opener = _OPENER.search(blob, position, end)
+            if opener is None:
+                break
+            position = _line_start(blob, position, opener.start())
+        line = _LINE.match(blob, position, end)
+        if line is None or line.end() == position:
+            break
+        if not line[1].isspace() and line[1]:
             reader.read(*line.span(1))
-    reader.close_value()
+        position = line.end()
+    reader.close()
     return reader.edits + list(_flow_edits(blob, start, end))
 
 
+def _line_start(blob: bytes, low: int, position: int) -> int:
+    for line_end in (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9"):
+        found = blob.rfind(line_end, low, position)
+        low = found + len(line_end) if found >= 0 else low
+    return low
+
+
 class _Reader:
-    """Reads lines in order; knows the region and the value that the last line left open."""
+    """Reads lines in order; knows the region and the value that the last line left open.
+
+    `run` spans the lines just read that were hidden whole: they become one edit.
+    """
 
     def __init__(self, blob: bytes, start: int, end: int) -> None:
         self.blob = blob
         self.edits: list[Edit] = []
         self.region: _Region | None = None
         self.value: _Value | None = None
+        self.run: tuple[int, int] | None = None
         # In a patch the first column says what happened to the line.
         self.first_column = 1 if _DIFF.search(blob, start, end) else 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether only a line with one of the known keys matters."""
+        return self.region is None and self.value is None
+
     def read(self, start: int, end: int) -> None:
+        """Take in one line that is not blank."""
         start = min(start + self.first_column, end)
         head = _HEAD.match(self.blob, start, end)
         if head is None:
@@ -90,23 +124,24 @@ class _Reader:
         commented = self.region is not None and self.region.mark == mark != b""
         at = head.end("mark" if commented else "blank")
         stop = at + len(self.blob[at:end].rstrip())
-        if self._goes_on(at, at - start, stop):
+        if self.value and self._goes_on(self.value, at, at - start, stop):
             return
-        self.close_value()
         if self.region and self._is_in(self.region, mark, at, at - start, stop):
             return
+        self.close()
         self.region = None
         self._open(mark, head.end(), head.end() - start, stop)
 
-    def close_value(self) -> None:
-        """Hide the value that no further line belongs to."""
+    def close(self) -> None:
+        """Hide the value and the run of lines that no further line belongs to."""
         if self.value and self.value.start >= 0:
             self._hide(self.value.start, self.value.end, encoded=self.value.encoded)
-        self.value = None
+        if self.run:
+            self._hide(*self.run)
+        self.value = self.run = None
 
-    def _goes_on(self, at: int, column: int, stop: int) -> bool:
-        value = self.value
-        if value is None or not (value.quote or column > value.column):
+    def _goes_on(self, value: _Value, at: int, column: int, stop: int) -> bool:
+        if not value.quote and column <= value.column:
             return False
         value.start = at if value.start < 0 else value.start
         value.end = stop
@@ -120,6 +155,7 @@ class _Reader:
         if (column == 0 and text.startswith((b"---", b"..."))) or (region.mark and region.mark != mark):
             return False
         if not region.mark and text.startswith((b"#", b"{{")):  # at any indentation
+            self.close()
             self._hide(at + (text[:1] == b"#"), stop)
             return True
         items = region.name == b"literals"
@@ -127,19 +163,22 @@ class _Reader:
             return False
         key = None if items else _KEY.match(self.blob, at, stop)
         literal = _LITERAL.match(text) if items else None
+        if key or literal or self.value:
+            self.close()
         if key:
             self._begin(key.end(), stop, column, encoded=region.name == b"data")
         elif literal:
             closed = literal["quote"] and text.endswith(literal["quote"])
             self._hide(at + literal.start("value"), stop - bool(closed))
         else:
-            self._hide(at, stop)
+            self.run = (self.run[0] if self.run else at, stop)
         return True
 
     def _open(self, mark: bytes, at: int, column: int, stop: int) -> None:
-        applied = _APPLIED_KEY.match(self.blob, at, stop)
+        applied = _APPLIED_KEY.search(self.blob, at, stop)
         if applied:
             self._begin(applied.end(), stop, column, encoded=False)
+            return
         key = _REGION_KEY.match(self.blob, at, stop)
         if key is None:
             return
@@ -147,12 +186,17 @@ class _Reader:
         if _NOTHING_INLINE.match(rest) or rest.startswith(b"{{"):
             self.region = _Region(key["name"], column, mark)
             self._hide(key.end() + max(0, rest.find(b"#") + 1), stop)
-        elif not rest.startswith(b"{"):  # those are found as flow mappings
+        elif not rest.startswith((b"{", b"[")):  # those are found as flow mappings
             self._begin(key.end(), stop, column, encoded=key["name"] == b"data")
 
     def _begin(self, start: int, stop: int, column: int, *, encoded: bool) -> None:
         text = self.blob[start:stop]
-        if _BLOCK.match(text):
+        if _HIDDEN_IN_JSON.match(text):
+            return
+        block = _BLOCK.match(text)
+        if block:
+            if block["comment"]:
+                self._hide(start + block.start("comment"), stop)
             self.value = _Value(-1, -1, column, b"", encoded)
             return
         opening = _OPENS_QUOTE.match(text)
@@ -185,12 +229,14 @@ def _flow_edits(blob: bytes, start: int, end: int) -> Iterator[Edit]:
         if key.start() < done:
             continue
         brace = key.end() - 1
-        edits = [] if key["quote"].startswith(b"\\") else _json_edits(blob, brace, end, key["name"])
+        escaped = key["quote"].startswith(b"\\")
+        edits = [] if escaped else _json_edits(blob, brace, end, key["name"])
         if edits:
             yield from edits[:-1]
             done = edits[-1].end
             continue
-        ends = [_closing(pattern, blob, brace, end) for pattern in (_BRACES, _BRACES_AND_STRINGS)]
+        with_strings = _BRACES_AND_ESCAPED if escaped else _BRACES_AND_STRINGS
+        ends = [_closing(pattern, blob, brace, end) for pattern in (_BRACES, with_strings)]
         done = max(ends)
         text = blob[brace:done]
         if not keeps(text.strip(b"{} ")):
@@ -204,7 +250,7 @@ def _json_edits(blob: bytes, start: int, end: int, name: bytes) -> list[Edit]:
     while token := _JSON.match(blob, position, end):
         position = token.end()
         if token["mark"]:
-            depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token["mark"], 0)
+            depth += _STEP.get(token["mark"], 0)
             if depth == 0:
                 return [*edits, Edit(position, position, b"", RULE)]
             continue
@@ -220,7 +266,7 @@ def _closing(pattern: re.Pattern[bytes], blob: bytes, start: int, end: int) -> i
     """Behind the brace that closes the one at `start`; `end` if none does."""
     depth = 0
     for match in pattern.finditer(blob, start, end):
-        depth += {b"{": 1, b"}": -1}.get(match[0], 0)
+        depth += _STEP.get(match[0], 0)
         if depth == 0:
             return match.end()
     return end

@@ -55,6 +55,8 @@ def secret_edits(blob: bytes) -> list[Edit]:
         return []
     try:
         graph = compose(blob)
+        if all(node.sort == "scalar" for node in graph.nodes):
+            raise TooHard("prose or code, which YAML takes for one long string")
         edits = _Hider(blob, graph).edits
         hidden = apply(blob, edits, b"", Counter())
         if hidden is blob:
@@ -129,7 +131,7 @@ class _Hider:
 
     def _mapping(self, node: Node) -> None:
         entries = list(self._entries(node))
-        kinds = [_meaning(value) for name, value, *_ in entries if name == "kind"]
+        kinds = [_meaning(value).strip() for name, value, *_ in entries if name == "kind"]
         if any(kind == "Secret" or _TEMPLATED_KIND.search(kind) for kind in kinds):
             self._secret(entries)
         for name, value, *_ in entries:

@@ -14,7 +14,7 @@ from ledger.redaction.spans import Edit, is_token
 
 _BEGIN = re.compile(rb"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _END = re.compile(rb"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-_GOES_ON = re.compile(rb"[ \t]*(?:[\\\r\n]|[A-Za-z0-9+/]|\Z)")
+_GOES_ON = re.compile(rb"[ \t]*(?!hmac-sha256:)(?:[\\\r\n]|[A-Za-z0-9+/]|\Z)")
 _LAYOUT = re.compile(rb"\s+|\\[nrt]")
 _BREAK = rb"(?:\s|\\[nr])++"
 _BASE64_KEY = re.compile(
@@ -52,7 +52,7 @@ _TOKENS = (
 _USER = rb":(?:\\?/){2}(?P<user>[^\s/?#\"'<>:@\\]*+)"
 _LOGIN = re.compile(_USER + rb"(?::(?P<password>[^\s/?#\"'<>]*))?@(?P<host>[\w.-]*)")
 # A password with unescaped `/`, `?` or `#`; not a port and a path with an `@` in it.
-_ODD_LOGIN = re.compile(_USER + rb":(?!\d{1,5}[/?#])(?P<password>[^\s@\"'<>]{1,256})@")
+_ODD_LOGIN = re.compile(_USER + rb":(?!\d{1,5}[/?#])(?P<password>(?:(?!://)[^\s@\"'<>]){1,256})@")
 _SECRET_NAME = (
     rb"(?i:(?:[a-z]{1,12}[_-])?token|sig|(?:x-[a-z]{1,12}-)?signature|api[_-]?key|password"
     rb"|client_secret|secret)=([^\s&#\"'<>\\;]+)"
@@ -69,9 +69,10 @@ def private_keys(blob: bytes) -> Iterator[Edit]:
     A key that never ends goes to the closing quote of its string, else to the end of the text. A header
     that only is spoken of (something else than key material follows, and no end) stays.
     """
-    position = 0
+    position, ends = 0, b"PRIVATE KEY" in blob
     while b"PRIVATE KEY" in blob and (begin := _BEGIN.search(blob, position)):
-        end = _END.search(blob, begin.end())
+        end = _END.search(blob, begin.end()) if ends else None
+        ends = end is not None
         if end:
             position = end.end()
         elif _GOES_ON.match(blob, begin.end()):
@@ -79,9 +80,9 @@ def private_keys(blob: bytes) -> Iterator[Edit]:
         else:
             position = begin.end()
             continue
-        value = blob[begin.start() : position]
-        kept = len(value.rstrip())
-        yield Edit(begin.start(), begin.start() + kept, _LAYOUT.sub(b"", value), "private key")
+        value = blob[begin.start() : position].rstrip()
+        stop = begin.start() + len(value)
+        yield Edit(begin.start(), stop, _LAYOUT.sub(b"", value), "private key")
     if b"LS0tLS1CRUdJTi" in blob:
         for match in _BASE64_KEY.finditer(blob):
             start = match[0][:80].split()[0].split(b"\\")[0]

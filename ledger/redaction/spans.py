@@ -61,7 +61,7 @@ def _place(edit: Edit) -> tuple[int, int]:
 def _disjoint(blob: bytes, edits: Iterable[Edit]) -> list[Edit]:
     kept: list[Edit] = []
     for edit in sorted(edits, key=_place):
-        if edit.end <= edit.start or not edit.value or is_token(edit.value):
+        if edit.end <= edit.start or not edit.value or is_token(edit.value.strip(b"\"'\\ ")):
             continue
         if kept and edit.start < kept[-1].end:
             last = kept[-1]

@@ -2,21 +2,54 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.redaction.spans import Edit
 
-_CODE = re.compile(
-    r"(?i)\.(?:tf|tofu|hcl|tfvars|py|go|jsx?|tsx?|mjs|java|kt|rb|rs|c|h|cc|cpp|cs|php|ps1|rego|jsonnet"
-    r"|libsonnet|cue|nix|groovy|scala|swift|lua|bzl|star)$"
-).search
-_WHOLE_LINE = re.compile(r"(?i)\.(?:env|properties|ini|cfg|conf|toml)$|(?:^|/)\.env[^/]*$").search
-_QUOTES = re.compile(r"(?i)\.(?:toml|tf|tofu|hcl|tfvars|json|cue)$").search
-_YAML = re.compile(r"(?i)\.ya?ml$").search
+_CODE = frozenset(
+    "tf tofu hcl tfvars py go js jsx ts tsx mjs java kt rb rs c h cc cpp cs php ps1 rego jsonnet"
+    " libsonnet cue nix groovy scala swift lua bzl star".split()
+)
+_SETTINGS = frozenset("env properties ini cfg conf toml".split())
+_QUOTING = frozenset("toml tf tofu hcl tfvars json cue".split())
+_PROSE = frozenset("md markdown txt rst adoc".split())
+_BARE_COLON = frozenset("properties ini cfg conf".split())
+
+
+class Traits(NamedTuple):
+    """What the name of a file says about how it writes values.
+
+    `code`: an unquoted value is an expression; `settings`: it is the rest of the line; `quoting`: a value
+    must be quoted; `prose`: lines may be sentences; `bare_colon`: a key may end in a colon without a
+    blank.
+    """
+
+    code: bool
+    settings: bool
+    quoting: bool
+    prose: bool
+    yaml: bool
+    bare_colon: bool
+
+
+@lru_cache(maxsize=1024)
+def traits(path: str) -> Traits:
+    """The traits of a file by its extension, which is all that is known of most."""
+    name = path.rsplit("/", 1)[-1].lower()
+    kind = name.rpartition(".")[2]
+    return Traits(
+        code=kind in _CODE,
+        settings=kind in _SETTINGS or name.startswith(".env"),
+        quoting=kind in _QUOTING,
+        prose=kind in _PROSE,
+        yaml=kind in ("yaml", "yml"),
+        bare_colon=kind in _BARE_COLON,
+    )
+
 
 _PROPERTY = re.compile(rb"(?:&|!!)[^\s,\[\]{}]+[ \t]+")
 _CUSTOM_TAG = re.compile(rb"![A-Za-z]")
@@ -28,6 +61,7 @@ _QUOTED = re.compile(
 )
 _BLOCK = re.compile(rb"[|>][0-9+-]{0,2}[ \t]*+(?:#[^\r\n]*)?(?:\r\n?|\n)")
 _HEREDOC = re.compile(rb"<<[-~]?\\?[\"']?(\w+)[\"']?[^\r\n]*(?:\r\n?|\n)")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*+={0,2}")
 _LINE = re.compile(rb"([ \t]*+)([^\r\n]*+)(?:\r\n?|\n|\Z)")
 _REST = re.compile(rb"[^\r\n]*")
 _EXPRESSION = re.compile(rb"(?:[A-Za-z_][\w.]{0,99})?\(")
@@ -48,7 +82,7 @@ class Place(NamedTuple):
     follows the separator.
     """
 
-    path: str
+    traits: Traits
     rule: str
     start: int
     separator: bytes
@@ -85,7 +119,7 @@ def _written(blob: bytes, start: int, place: Place) -> Edit | None:
         end = _line_end(blob, start)
         end = max(end, deeper_lines(blob, end, place.column)[1]) if in_yaml else end
         return Edit(start, end, flat(blob[start:end].strip(b"\"'")), place.rule, first_byte, first_byte)
-    if _CODE(place.path) or place.opener == b"$":
+    if place.traits.code or place.opener == b"$":
         return None
     return _plain(blob, start, place)
 
@@ -125,7 +159,7 @@ def _plain(blob: bytes, start: int, place: Place) -> Edit | None:
         return _yaml_plain(blob, start, place)
     if _EXPRESSION.match(blob, start):
         return None
-    if place.own_line and (place.item or place.spaced or _WHOLE_LINE(place.path)):
+    if place.own_line and (place.item or place.spaced or place.traits.settings):
         return _unquoted_edit(blob, start, _line_end(blob, start), place)
     return _unquoted_edit(blob, start, _end(_SHELL_WORD, blob, start), place)
 
@@ -139,9 +173,9 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     if place.close and (number := _NUMBER.match(blob, start)):
         return _unquoted_edit(blob, start, number.end(), place)
     end = _line_end(blob, start)
-    if is_sentence(blob[start:end]):
+    if _is_sentence(blob[start:end], 5 if place.traits.prose else 10):
         return None
-    if not _YAML(place.path):
+    if not place.traits.yaml:
         return _unquoted_edit(blob, start, end, place)
     below = _NEXT_LINE.match(blob, end)
     if not below or len(below[1]) <= place.column or (end == start and _KEY_LINE.match(below[2])):
@@ -151,13 +185,20 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     return _unquoted_edit(blob, start, deeper_lines(blob, end, place.column)[1], place)
 
 
+def _is_sentence(text: bytes, words: int) -> bool:
+    """Whether a line speaks about a password: many words, or three and a full stop."""
+    found = len(text.split(b" #", 1)[0].split())
+    ends = text.rstrip().endswith((b".", b":", b","))
+    return not text.startswith(b"{{") and (found > words or (found > 2 and ends))
+
+
 def _unquoted_edit(blob: bytes, start: int, end: int, place: Place) -> Edit:
     comment = _COMMENT.search(blob, start - 1, end)
     if comment and b"\n" not in blob[start:end]:
         end = max(start, comment.start())
     value = blob[start:end].rstrip()
-    quote = place.close if place.close.startswith(b"\\") else b'"'
-    quoted = quote if place.close or _QUOTES(place.path) else b""
+    quote = place.close if place.close.endswith(b'\\"') else b'"'
+    quoted = quote if place.close or place.traits.quoting else b""
     return Edit(start, start + len(value), flat(value), place.rule, quoted, quoted)
 
 
@@ -178,12 +219,6 @@ def deeper_lines(blob: bytes, start: int, column: int) -> tuple[int, int]:
     return first, end
 
 
-def is_sentence(text: bytes) -> bool:
-    """Whether a line speaks about a password: more than five words, or three and a full stop."""
-    words = len(text.split(b" #", 1)[0].split())
-    return words > 5 or (words > 2 and text.rstrip().endswith((b".", b":", b",")))
-
-
 def flat(value: bytes) -> bytes:
     """Lines without their indentation, so that a value gives one token wherever it is indented to."""
     lines = value.splitlines()
@@ -192,10 +227,10 @@ def flat(value: bytes) -> bytes:
 
 def decoded(value: bytes) -> bytes:
     """What base64 stands for, so that `data` and `stringData` of one secret give one token."""
-    try:
-        return base64.b64decode(b"".join(value.split()), validate=True) or value
-    except binascii.Error:
+    packed = b"".join(value.split())
+    if len(packed) % 4 or not _BASE64.fullmatch(packed):
         return value
+    return binascii.a2b_base64(packed) or value
 
 
 def _line_end(blob: bytes, start: int) -> int:

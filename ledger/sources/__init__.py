@@ -40,12 +40,15 @@ Promise = Callable[[], Prepared]
 class Tools:
     """What the shell lends to a source while it is read.
 
-    `prepare(mirror, [(path, blob id)], keep)` redacts and packs blobs, perhaps in another process;
-    call its promise for the answer. `fingerprint` is the keyed digest that stands for secrets.
+    `prepare(mirror, [(path, blob id)], keep, pairs)` redacts and packs blobs, perhaps in another
+    process; call its promise for the answer. `pairs` are (path, blob before, blob after) whose
+    difference will be asked for later. `fingerprint` is the keyed digest that stands for secrets.
     """
 
     now: str
-    prepare: Callable[[Path, Sequence[tuple[str, str]], bool], Promise]
+    prepare: Callable[
+        [Path, Sequence[tuple[str, str]], bool, Sequence[tuple[str, str, str]]], Promise
+    ]
     redact: Callable[[str], str]
     fingerprint: Callable[[bytes], str]
     survey: bool = False

@@ -45,9 +45,9 @@ HEADS, TAGS = "refs/heads/", "refs/tags/"
 DISPLACED = "refs/ledger/line/"
 PULLS = {"refs/pull/": "/head", "refs/merge-requests/": "/head", "refs/pull-requests/": "/from"}
 LINK, SUBMODULE = "120000", "160000"
-CHUNK_CHANGES = 3_000
-CHUNK_COMMITS = 1_000
-AHEAD = 2
+CHUNK_CHANGES = 2_000
+CHUNK_COMMITS = 800
+AHEAD = 6
 REMEMBERED_BLOBS = 200_000
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 _LETTERS = {
@@ -454,26 +454,27 @@ def _ask(state: _Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Re
     plain digest either.
     """
     asked: dict[bool, dict[tuple[str, str], str]] = {True: {}, False: {}}
+    pairs: list[tuple[str, str, str]] = []
     for commit in commits:
         keep = commit.commit in mainline
         for change in commit.changes:
             path = text_path(change.path)[0]
-            for mode, oid in (
-                (change.mode_before, change.id_before),
-                (change.mode_after, change.id_after),
-            ):
-                if mode in (NULL_MODE, SUBMODULE):
-                    continue
+            sides = ((change.mode_before, change.id_before), (change.mode_after, change.id_after))
+            blobs = ["" if mode in (NULL_MODE, SUBMODULE) else oid for mode, oid in sides]
+            for oid in blobs:
                 key = (suffix(path), oid)
                 known = state.known.get(key)
-                if known is None or (keep and known.content == NOT_KEPT):
+                if oid and (known is None or (keep and known.content == NOT_KEPT)):
                     asked[keep][key] = path
+            if keep:
+                pairs.append((path, blobs[0], blobs[1]))
     requests: list[_Request] = []
     for keep, wanted in asked.items():
-        if wanted:
+        if wanted or (keep and pairs):
             state.known.update(dict.fromkeys(wanted, _PENDING if keep else _PENDING_LIGHT))
-            blobs = [(path, oid) for (_, oid), path in wanted.items()]
-            promise = state.tools.prepare(state.options.mirror, blobs, keep)
+            blobs_wanted = [(path, oid) for (_, oid), path in wanted.items()]
+            ahead = pairs if keep else []
+            promise = state.tools.prepare(state.options.mirror, blobs_wanted, keep, ahead)
             requests.append(_Request(list(wanted), promise))
     return requests
 

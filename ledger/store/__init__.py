@@ -239,7 +239,9 @@ class Store:
     def _content_row(self, digest: bytes) -> tuple[int, bytes]:
         rows = self.connection.rows("select kind, data from log_content where digest = ?", [digest])
         kind, data = rows[0]
-        return int(kind), bytes(data)
+        if not isinstance(data, bytes):
+            raise IntegrityError(f"content {contents.digest_text(digest)} is not kept as bytes")
+        return int(kind), data
 
     # -- operational -------------------------------------------------------------------------
 
