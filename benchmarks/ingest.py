@@ -23,15 +23,15 @@ LEDGER = [sys.executable, "-m", "ledger"]
 
 
 def timed(command: list[str], folder: Path) -> float:
-    """Wall seconds of a command whose output is thrown away; a failing one ends the benchmark."""
+    """Wall seconds of a command whose output is read; a failing one ends the benchmark."""
     start = time.perf_counter()
-    result = subprocess.run(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
-    )
-    seconds = time.perf_counter() - start
-    if result.returncode:
-        sys.exit(f"{' '.join(command)} failed: {result.stderr.decode()}")
-    return seconds
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while process.stdout.read(1 << 20):
+            pass
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} failed")
+    return time.perf_counter() - start
 
 
 def ingest(folder: Path, bundle: Path, *options: str) -> float:
@@ -54,7 +54,9 @@ def main() -> None:
     times: dict[str, list[float]] = {"log main": [], "main": [], "log all": [], "all": []}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        subprocess.run(["git", "clone", "-q", "--mirror", str(bundle), "x.git"], cwd=folder, check=True)
+        subprocess.run(
+            ["git", "clone", "-q", "--mirror", str(bundle), "x.git"], cwd=folder, check=True
+        )
         mirror = folder / "x.git"
         for number in range(rounds):
             times["log main"].append(timed(["git", "log", "-p", "main"], mirror))
@@ -64,11 +66,17 @@ def main() -> None:
     middle = {what: statistics.median(values) for what, values in times.items()}
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"rounds: {rounds}; medians")
-    print(f"git log -p main                     {middle['log main']:7.2f} s")
-    print(f"ledger ingest, no pull requests     {middle['main']:7.2f} s   ratio {middle['main'] / middle['log main']:.2f}")
-    print(f"git log -p --all                    {middle['log all']:7.2f} s")
-    print(f"ledger ingest, everything           {middle['all']:7.2f} s   ratio {middle['all'] / middle['log all']:.2f}")
-    print(f"largest process                     {peak:7.0f} MB")
+    show("git log -p main", middle["log main"])
+    show("ledger ingest, no pull requests", middle["main"], middle["log main"])
+    show("git log -p --all", middle["log all"])
+    show("ledger ingest, everything", middle["all"], middle["log all"])
+    print(f"{'largest process':<34} {peak:7.0f} MB")
+
+
+def show(what: str, seconds: float, peer: float = 0.0) -> None:
+    """One line: seconds, and the ratio to the peer."""
+    ratio = f"   ratio {seconds / peer:.2f}" if peer else ""
+    print(f"{what:<34} {seconds:7.2f} s{ratio}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,14 @@ _SIGNATURES = {
     b"-----BEGIN SIG": "x509",
 }
 # UTF-8 goes the usual way; the others are Python's own and no charsets.
-_NOT_DECLARED = {"utf-8", "unicode_escape", "unicode-escape", "raw-unicode-escape", "punycode", "idna"}
+_NOT_DECLARED = {
+    "utf-8",
+    "unicode_escape",
+    "unicode-escape",
+    "raw-unicode-escape",
+    "punycode",
+    "idna",
+}
 _SQUASHED = re.compile(r"\(#([1-9][0-9]{0,8})\)\s*$")
 _MERGED = re.compile(r"^Merge pull request #([1-9][0-9]{0,8}) from ")
 _MERGE_REQUEST = re.compile(r"^See merge request \S*!([1-9][0-9]{0,8})\s*$", re.MULTILINE)

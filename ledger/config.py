@@ -121,6 +121,13 @@ def _check(path: Path, settings: Settings) -> None:
         check_name(name)
         if names.count(name) > 1:
             raise UsageError(f"{path}: two sources are called {name!r}")
+    environments = [one.name for one in settings.environment]
+    for name in environments:
+        if environments.count(name) > 1:
+            raise UsageError(
+                f"{path}: two environments are called {name!r}",
+                hint="Put all their paths into one.",
+            )
 
 
 def check_name(name: str) -> None:

@@ -135,13 +135,15 @@ class Documents:
 
     def difference(self, before: Place | None, after: Place | None) -> Compared:
         """The rows that turn one document into another; see `comparing.compare`."""
-        if before and after and before[1:] == after[1:]:
-            if self.parser_of(before.path) is self.parser_of(after.path):
-                return []
+        if before and after and before[1:] == after[1:] and self._same_parser(before, after):
+            return []
         pair = self._pair(before, after)
         if pair is not None and pair in self._compared:
             return self._compared[pair]
         return compare(self._resource(before), self._resource(after))
+
+    def _same_parser(self, one: Place, other: Place) -> bool:
+        return self.parser_of(one.path) is self.parser_of(other.path)
 
     def _pair(self, before: Place | None, after: Place | None) -> Pair | None:
         names = {self.parser_of(one.path).name for one in (before, after) if one}

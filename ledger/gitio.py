@@ -19,11 +19,14 @@ import tempfile
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, cast
+
+# GitPython looks for git when it is imported; where there is none, the first use says so instead.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 
 from git import Git
 from git.exc import GitCommandNotFound
@@ -151,7 +154,10 @@ def _failure(arguments: Sequence[str], complaint: bytes) -> SourceError:
     lines = [line for line in text.splitlines() if line.startswith(("fatal:", "error:"))]
     message = (lines or text.splitlines())[0]
     command = next(one for one in arguments if not one.startswith("-") and "=" not in one)
-    return SourceError(f"git {command} failed: {message}", retryable=True)
+    hint = ""
+    if "dubious ownership" in text:
+        hint = "It belongs to somebody else; trust it with: git config --global --add safe.directory PATH"
+    return SourceError(f"git {command} failed: {message}", hint=hint, retryable=True)
 
 
 class _Process:
@@ -210,10 +216,8 @@ class _Process:
         self.child.wait()
         for stream in (self.stdin, self.stdout, self.child.stderr):
             if stream is not None:
-                try:
+                with suppress(BrokenPipeError):
                     stream.close()
-                except BrokenPipeError:
-                    pass
 
 
 def _tokens(stream: IO[bytes]) -> Iterator[bytes]:
@@ -270,7 +274,11 @@ def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]
 
 def _branch_at(refs: Mapping[str, str], tip: str) -> str:
     """The branch that HEAD must be, where a bundle does not say; empty where it could be several."""
-    at = [ref.removeprefix(_HEADS) for ref, oid in refs.items() if ref.startswith(_HEADS) and oid == tip]
+    at = [
+        ref.removeprefix(_HEADS)
+        for ref, oid in refs.items()
+        if ref.startswith(_HEADS) and oid == tip
+    ]
     usual = [name for name in ("main", "master") if name in at]
     return usual[0] if usual else at[0] if len(at) == 1 else ""
 
@@ -284,11 +292,21 @@ def _bundle_refs(path: Path, patterns: Sequence[str]) -> tuple[dict[str, str], s
                 break
             if line[:1] not in (b"#", b"@", b"-"):
                 oid, _, name = line.rstrip(b"\n").decode("utf-8", "surrogateescape").partition(" ")
+                if not _OID.match(oid):
+                    raise SourceError(
+                        f"reading the header of the bundle {path} failed: it is broken"
+                    )
                 refs[name] = oid
     tip = refs.pop("HEAD", "")
-    heads = [ref.removeprefix(_HEADS) for ref, oid in refs.items() if oid == tip and ref.startswith(_HEADS)]
+    heads = [
+        ref.removeprefix(_HEADS)
+        for ref, oid in refs.items()
+        if oid == tip and ref.startswith(_HEADS)
+    ]
     head = min(heads, key=lambda name: (name != "main", name != "master", name), default="")
-    chosen = {ref: oid for ref, oid in refs.items() if any(fnmatchcase(ref, one) for one in patterns)}
+    chosen = {
+        ref: oid for ref, oid in refs.items() if any(fnmatchcase(ref, one) for one in patterns)
+    }
     return chosen, head
 
 
@@ -310,7 +328,12 @@ class Mirror:
             return
         specs = "".join(f"+{ref}:{ref}\n" for ref in refs)
         arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
-        arguments += ["--no-recurse-submodules", "--no-auto-maintenance", "--update-shallow", "--stdin"]
+        arguments += [
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+            "--update-shallow",
+            "--stdin",
+        ]
         arguments += ["--", check_url(url)]
         _run(self.path, arguments, stdin=_refname_bytes(specs), isolated=False)
 
@@ -393,7 +416,9 @@ class Mirror:
         feed = [f"{commit}\n".encode("ascii") for commit in commits]
         return dict(self._patch_ids(["diff-tree", "--stdin", *_PATCH], feed))
 
-    def _patch_ids(self, arguments: Sequence[str], feed: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    def _patch_ids(
+        self, arguments: Sequence[str], feed: Iterable[bytes]
+    ) -> Iterator[tuple[str, str]]:
         with self._stream(arguments, feed) as log:
             child = subprocess.Popen(
                 [Git.GIT_PYTHON_GIT_EXECUTABLE or "git", "patch-id", "--stable"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import getpass
 import os
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -122,18 +121,27 @@ class _Run:
         self._preparer.close()
 
     def map_environments(self) -> None:
-        """Records the configured environments where they differ from what was recorded."""
-        events = [
-            NewEvent(
-                stream=f"environment/{one.name}",
-                key=f"environment/{one.name}/{'|'.join([one.tier, one.repository, *one.paths])}",
-                source="configuration",
-                data=EnvironmentMapped(
-                    environment=one.name, tier=one.tier, repository=one.repository, paths=one.paths
-                ),
+        """Records the configured environments where they differ from what was recorded last."""
+        wanted = {
+            one.name: EnvironmentMapped(
+                environment=one.name, tier=one.tier, repository=one.repository, paths=one.paths
             )
             for one in self._settings.environment
-        ]
+        }
+        for name in self._store.environments():
+            wanted.setdefault(name, EnvironmentMapped(environment=name))
+        events: list[NewEvent] = []
+        for name, mapping in wanted.items():
+            last = self._store.latest(EnvironmentMapped.TYPE, f"environment/{name}")
+            if (last.data if last else EnvironmentMapped(environment=name)) != mapping:
+                after = "the start" if last is None else last.position
+                event = NewEvent(
+                    stream=f"environment/{name}",
+                    key=f"environment/{name}/after {after}",
+                    source="configuration",
+                    data=mapping,
+                )
+                events.append(event)
         if events:
             self._append(Batch(events=events), "configuration")
 
@@ -284,4 +292,3 @@ def rebuild(
             schema.swap(connection, projections, suffix)
         schema.protect(connection)
         return projector.checkpoint
-

@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 from ledger.errors import UsageError
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-_RELATIVE = re.compile(r"^(\d{1,6})\s*(s|m|min|h|d|w|second|minute|hour|day|week|month|year)s?(?:\s+ago)?$")
+_RELATIVE = re.compile(
+    r"^(\d{1,6})\s*(s|m|min|h|d|w|second|minute|hour|day|week|month|year)s?(?:\s+ago)?$"
+)
 _UNITS = {
     "s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
     "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800,

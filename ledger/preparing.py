@@ -21,8 +21,8 @@ from zlib import crc32
 import msgspec
 
 from ledger import contents
-from ledger.contents import Content
 from ledger.comparing import FieldText, Shape, compare, shape
+from ledger.contents import Content
 from ledger.documents import Documents, Pair, Parsed
 from ledger.errors import LedgerError
 from ledger.gitio import Mirror

@@ -13,7 +13,7 @@ def data_dictionary() -> str:
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(schema.shipped("reports")),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 (Markdown of our own texts)
+        autoescape=False,
         keep_trailing_newline=True,
     )
     return environment.get_template("data-dictionary.md.j2").render(views=schema.views())

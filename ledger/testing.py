@@ -118,7 +118,9 @@ class Repo:
             env={**_environment(), **(env or {})},
         )
         if done.returncode:
-            raise SourceError(f"git {arguments[0]} failed: {done.stderr.decode('utf-8', 'replace')}")
+            raise SourceError(
+                f"git {arguments[0]} failed: {done.stderr.decode('utf-8', 'replace')}"
+            )
         return done.stdout
 
     def commit(
@@ -245,7 +247,13 @@ class Repo:
         return self.git(*arguments).decode("ascii").strip()
 
     def merge(
-        self, other: str, message: str = "Merge", *, into: str = "", files: Files | None = None, **who: Any
+        self,
+        other: str,
+        message: str = "Merge",
+        *,
+        into: str = "",
+        files: Files | None = None,
+        **who: Any,
     ) -> str:
         """A merge commit of a branch or commit into a branch; `files` are changed besides."""
         ours, theirs = self.tip(into), self.resolve(other)
@@ -253,7 +261,13 @@ class Repo:
         return self.commit(files, message, branch=into, parents=[ours, theirs], tree=tree, **who)
 
     def squash(
-        self, other: str, message: str = "Squashed", *, into: str = "", files: Files | None = None, **who: Any
+        self,
+        other: str,
+        message: str = "Squashed",
+        *,
+        into: str = "",
+        files: Files | None = None,
+        **who: Any,
     ) -> str:
         """What a forge's squash button does: the merge's files as one commit with one parent."""
         ours = self.tip(into)
@@ -263,7 +277,9 @@ class Repo:
     def rebase(self, other: str, *, onto: str = "", **who: Any) -> list[str]:
         """What a forge's rebase button does: the commits of a branch once more on top of another."""
         ours, theirs = self.tip(onto), self.resolve(other)
-        wanted = self.git("rev-list", "--reverse", "--topo-order", theirs, f"^{ours}").decode().split()
+        wanted = (
+            self.git("rev-list", "--reverse", "--topo-order", theirs, f"^{ours}").decode().split()
+        )
         made: list[str] = []
         for commit in wanted:
             base = self.git("rev-parse", f"{commit}^").decode().strip()
@@ -333,7 +349,9 @@ class Repo:
     def blobs(self, ids: Sequence[str]) -> dict[str, bytes]:
         """The content of each blob."""
         wanted = sorted(set(ids))
-        output = self.git("cat-file", "--batch", stdin="".join(f"{one}\n" for one in wanted).encode())
+        output = self.git(
+            "cat-file", "--batch", stdin="".join(f"{one}\n" for one in wanted).encode()
+        )
         found: dict[str, bytes] = {}
         at = 0
         for oid in wanted:

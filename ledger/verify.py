@@ -101,7 +101,9 @@ class Verifier:
                 yield Finding(position, wrong)
                 return
             if recorded_at < last:
-                yield Finding(position, f"recorded at {recorded_at}, before the event in front of it ({last})")
+                yield Finding(
+                    position, f"recorded at {recorded_at}, before the event in front of it ({last})"
+                )
             last = recorded_at
             rebuilder.add(hashed)
             expected += 1
@@ -110,14 +112,20 @@ class Verifier:
             while next_head is not None and next_head[0] <= expected:
                 size = next_head[0]
                 if next_head != (expected, rebuilder.head().root, recorded_at):
-                    yield Finding(max(size, 1) - 1, f"the tree head of size {size} does not follow from the events")
+                    yield Finding(
+                        max(size, 1) - 1,
+                        f"the tree head of size {size} does not follow from the events",
+                    )
                     return
                 self.tree_heads += 1
                 headed = size
                 next_head = next(heads, None)
         yield from self._end(rebuilder, last)
         if next_head is not None:
-            yield Finding(expected, f"the end of the log is missing: there is a tree head of size {next_head[0]}")
+            yield Finding(
+                expected,
+                f"the end of the log is missing: there is a tree head of size {next_head[0]}",
+            )
         elif headed != expected:
             yield Finding(headed, f"there is no tree head of size {expected}, the whole log")
 
@@ -144,13 +152,17 @@ class Verifier:
             yield Finding(None, f"the tree has {tiles} tiles, the events give {self._tile_count}")
 
     def _heads(self) -> Iterator[tuple[int, bytes, str]]:
-        rows = self._connection.rows("select size, root, recorded_at from log_tree_head order by size")
+        rows = self._connection.rows(
+            "select size, root, recorded_at from log_tree_head order by size"
+        )
         return ((int(size), _raw(root), recorded_at) for size, root, recorded_at in rows)
 
     def _stored_hash(self, position: int) -> bytes:
         number, at = divmod(position, 256)
         if self._level0[0] != number:
-            rows = self._connection.rows("select hashes from log_tile where level = 0 and number = ?", [number])
+            rows = self._connection.rows(
+                "select hashes from log_tile where level = 0 and number = ?", [number]
+            )
             self._level0 = (number, _raw(rows[0][0]) if rows else b"")
         return self._level0[1][at * 32 : at * 32 + 32]
 
@@ -167,7 +179,9 @@ class Verifier:
             stored = _raw(rows[0][0]) if rows else b""
             if stored != data:
                 first = (number * 256 + _first_difference(stored, data)) * 256**level
-                found.append(Finding(first, f"tile {level}/{number} of the tree is not what the events give"))
+                found.append(
+                    Finding(first, f"tile {level}/{number} of the tree is not what the events give")
+                )
         self._tiles.clear()
         return found
 
@@ -180,12 +194,16 @@ class Verifier:
             yield Finding(None, f"the contents cannot be read: {error.message}")
 
     def _kept(self) -> Iterator[Finding]:
-        pieces = self._connection.stream("select digest, kind, data from log_content order by kind, digest")
+        pieces = self._connection.stream(
+            "select digest, kind, data from log_content order by kind, digest"
+        )
         for digest, kind, data in pieces:
             self.contents += 1
             raw = _raw(digest)
             try:
-                clear = contents.inflate(raw, _raw(data)) if kind == PIECE else self._store.content(raw)
+                clear = (
+                    contents.inflate(raw, _raw(data)) if kind == PIECE else self._store.content(raw)
+                )
             except IntegrityError as error:
                 yield Finding(None, error.message)
                 continue
@@ -212,7 +230,9 @@ class Verifier:
                     continue
                 for digest in digests:
                     wanted.setdefault(digest, position)
-            there = {bytes(one) for one in self._connection.among("log_content", "digest", list(wanted))}
+            there = {
+                bytes(one) for one in self._connection.among("log_content", "digest", list(wanted))
+            }
             for digest, position in wanted.items():
                 if digest not in there:
                     what = f"content {contents.digest_text(digest)} that it speaks of is missing"
@@ -226,7 +246,9 @@ def _digests(position: int, leaf: bytes, store: Store) -> list[bytes]:
     if not isinstance(data, CommitObserved):
         return []
     sides = [side for file in data.files for side in (file.before, file.after) if side]
-    return [contents.digest_bytes(side.digest) for side in sides if side.digest and not side.content]
+    return [
+        contents.digest_bytes(side.digest) for side in sides if side.digest and not side.content
+    ]
 
 
 def _raw(value: object) -> bytes:
@@ -236,7 +258,9 @@ def _raw(value: object) -> bytes:
 
 def _first_difference(left: bytes, right: bytes) -> int:
     """Which hash of two tiles is the first that differs."""
-    at = next((at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None)
+    at = next(
+        (at for at, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None
+    )
     return (min(len(left), len(right)) if at is None else at) // HASH_SIZE
 
 
@@ -275,7 +299,10 @@ def verify_source(settings: Settings, store: Store, name: str) -> Iterator[Findi
     try:
         found = mirror.reachable(sorted(set(tips)))
     except SourceError as error:
-        yield Finding(survey.position, f"the mirror of {name} no longer holds what was surveyed: {error.message}")
+        yield Finding(
+            survey.position,
+            f"the mirror of {name} no longer holds what was surveyed: {error.message}",
+        )
         return
     digest, count = survey_digest(found)
     if (digest, count) != (data.commits_digest, data.commit_count):
@@ -286,7 +313,9 @@ def verify_source(settings: Settings, store: Store, name: str) -> Iterator[Findi
         )
     refs = "".join(f"{one.commit} {one.ref}\n" for one in data.refs)
     if "sha256:" + hashlib.sha256(refs.encode()).hexdigest() != data.refs_digest:
-        yield Finding(survey.position, "the survey's list of refs does not have the digest that it gives")
+        yield Finding(
+            survey.position, "the survey's list of refs does not have the digest that it gives"
+        )
     rows = store.connection.rows(
         "select key from log_event where type = ? and stream = ? and position <= ?",
         [CommitObserved.TYPE, f"repository/{name}", survey.position],

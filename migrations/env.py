@@ -6,8 +6,9 @@ Only the log and the operational tables are migrated; projections are rebuilt in
 from __future__ import annotations
 
 from alembic import context
-from ledger import tables
 from sqlmodel import SQLModel
+
+from ledger import tables
 
 connection = context.config.attributes["connection"]
 assert tables.LogEvent

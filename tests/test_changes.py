@@ -763,8 +763,8 @@ def check_history(asker: Asker, name: ResourceName, naive: Sequence[Told]) -> No
         ]
     assert list(asker.history([name], limit=2)) == history[:2]
     roots = [value for one in real for row in one.rows if not row[0] for value in row[2:]]
-    if not all(isinstance(root, dict) and root for root in roots if root is not None):
-        return  # a document that is a bare scalar, or lines
+    if any(not isinstance(root, dict) or "items" in root for root in roots if root is not None):
+        return  # lines, a bare scalar, or manifests inside one document
     for wanted in ("spec.replicas", "metadata.name", "nowhere"):
         narrowed = [one.revision.commit_sha for one in asker.history([name], field=wanted)]
         touching = [one.commit for one in real if any(_touches(row, wanted) for row in one.rows)]
@@ -790,3 +790,675 @@ def _touches(row: Row, wanted: str) -> bool:
     one = KeyError if action == "added" else value(old, below)
     two = KeyError if action == "removed" else value(new, below)
     return not (one is KeyError and two is KeyError) and not (alike(one, two) and one == two)
+
+
+# -- the same tables by every way ---------------------------------------------------------------------
+
+ARRIVAL = {"evidence_position", "recorded_at", "superseded_at", "move", "sequence", "change"}
+
+
+def tables(ledger: Ledger, *, arrival: bool = False) -> dict[str, list[tuple[Any, ...]]]:
+    """Every projection table, sorted. Without `arrival` what tells in which order facts came is left
+    out, the moves of refs are too, and changes are named by what they change."""
+    dump: dict[str, list[tuple[Any, ...]]] = {}
+    names: dict[int, str] = {}
+    count: Counter[tuple[str, str]] = Counter()
+    for change, resource, commit in ledger.rows(
+        "select change, resource, commit_sha from model_resource_change order by change"
+    ):
+        names[change] = f"{resource} {commit} {count[resource, commit]}"
+        count[resource, commit] += 1
+    for one in registry.projections():
+        for table in one.tables:
+            rows = ledger.rows(f"select {', '.join(table.columns)} from {table.name}")
+            if arrival:
+                found = [tuple(_value(value) for value in row) for row in rows]
+            elif table.name == "model_ref_move":
+                continue
+            else:
+                found = [_settled(table.columns, row, names) for row in rows]
+            dump[table.name] = sorted(found, key=repr)
+    return dump
+
+
+def _settled(columns: Sequence[str], row: tuple[Any, ...], names: dict[int, str]) -> tuple[Any, ...]:
+    kept = [
+        _value(value)
+        for name, value in zip(columns, row, strict=True)
+        if name not in ARRIVAL or (name == "sequence" and "field" in columns)
+    ]
+    if "change" in columns:
+        kept.insert(0, names[row[columns.index("change")]])
+    return tuple(kept)
+
+
+def _value(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value
+
+
+def pulls(repo: Repo, story: Story) -> None:
+    """Pull requests whose heads were there before they landed, for the tables of links."""
+    repo.make_branch("pull-1")
+    head = repo.commit({"pulled.yaml": manifest("pulled", replicas=1)}, "one", branch="pull-1")
+    repo.pull_head(1, head)
+    story.go(2)
+    repo.squash("pull-1", "Land it (#1)")
+    story.files["pulled.yaml"] = File("raw", raw=manifest("pulled", replicas=1))
+    story.snapshots.append((repo.tip(), deepcopy(story.files)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_ingest_several_and_a_rebuild_give_the_same_tables(
+    seed: int, repo: Repo, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.preparing.MANY", 3)
+    count = 0
+
+    def now_and_then() -> None:
+        nonlocal count
+        count += 1
+        if count % 3 == 0:
+            ledger.grow()
+
+    story = Story(repo, seed + 300).go(6, now_and_then)
+    pulls(repo, story)
+    story.go(8, now_and_then)
+    ledger.grow()
+    whole = make_ledger(tmp_path / "whole", track(repo))
+    whole.grow(processes=2)
+    assert tables(ledger) == tables(whole)
+    assert len(tables(whole)["model_resource_change"]) > 10
+    for one in (ledger, whole):
+        before = tables(one, arrival=True)
+        one.rebuild()
+        assert tables(one, arrival=True) == before
+
+
+def test_a_rebuild_gives_the_same_tables_also_after_moves_by_force(repo: Repo, ledger: Ledger) -> None:
+    Story(repo, 3, force=True).go(14, ledger.grow)
+    before = tables(ledger, arrival=True)
+    ledger.rebuild()
+    assert tables(ledger, arrival=True) == before
+    ledger.rebuild()
+    assert tables(ledger, arrival=True) == before
+    repo.commit({"after.yaml": manifest("after")}, "after the rebuild")
+    ledger.grow()
+    assert current(ledger) == replay(repo, ledger).at
+
+
+def test_both_databases_hold_the_same_tables(
+    repo: Repo, ledger: Ledger, tmp_path: Path, postgres_url: str
+) -> None:
+    other = make_ledger(tmp_path / "other", track(repo), database=postgres_url)
+    story = Story(repo, 5, force=True).go(5)
+    ledger.grow()
+    other.grow()
+    story.go(8)
+    ledger.grow()
+    other.grow()
+    assert tables(ledger, arrival=True) == tables(other, arrival=True)
+    other.rebuild()
+    assert tables(ledger, arrival=True) == tables(other, arrival=True)
+
+
+def test_small_batches_and_a_small_cache_give_the_same_tables(
+    repo: Repo, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Story(repo, 9).go(14)
+    ledger.grow()
+    monkeypatch.setattr("ledger.projector.BATCH", 3)
+    monkeypatch.setattr("ledger.projector.SMALL", 2)
+    monkeypatch.setattr("ledger.projector.MAX_ROWS", 5)
+    monkeypatch.setattr("ledger.sources.git.CHUNK_COMMITS", 2)
+    other = make_ledger(tmp_path / "other", track(repo))
+    other.grow()
+    assert tables(other) == tables(ledger)
+
+
+# -- moves --------------------------------------------------------------------------------------------
+
+
+def changes_of(ledger: Ledger, number: int) -> list[tuple[str, str, str, str]]:
+    """(action, path, old path, name) of a revision's changes."""
+    sql = "select action, path, old_path, name from resource_changes where revision_number = ?"
+    return sorted(ledger.rows(sql, number))  # type: ignore[arg-type]
+
+
+def history_of(ledger: Ledger, name: str) -> list[tuple[str, str]]:
+    """(action, path) of every change of what a name means, oldest first."""
+    with ledger.ask() as asker:
+        found = asker.resolve(name, Scope())
+        return [(one.action, one.path) for one in asker.history(found)][::-1]
+
+
+def test_a_moved_file_keeps_its_history(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"old/a.yaml": manifest("api", replicas=1), "old/n.txt": "one\ntwo\n"}, "start")
+    repo.commit({"old/a.yaml": manifest("api", replicas=2)}, "edit")
+    files: dict[str, Any] = {"old/a.yaml": None, "new/a.yaml": manifest("api", replicas=2)}
+    repo.commit(files | {"old/n.txt": None, "new/n.txt": "one\ntwo\n"}, "move")
+    repo.commit({"new/a.yaml": manifest("api", replicas=3)}, "edit again")
+    ledger.grow()
+    assert changes_of(ledger, 3) == [
+        ("moved", "new/a.yaml", "old/a.yaml", "api"),
+        ("moved", "new/n.txt", "old/n.txt", "new/n.txt"),
+    ]
+    assert history_of(ledger, "deployment/api") == [
+        ("added", "old/a.yaml"),
+        ("changed", "old/a.yaml"),
+        ("moved", "new/a.yaml"),
+        ("changed", "new/a.yaml"),
+    ]
+    assert history_of(ledger, "new/n.txt") == [("added", "old/n.txt"), ("moved", "new/n.txt")]
+
+
+def test_a_moved_and_edited_document_is_the_closest_one(repo: Repo, ledger: Ledger) -> None:
+    text = "".join(f"line {number}\n" for number in range(20))
+    repo.commit({"a.txt": text, "b.txt": text.replace("line", "word")}, "start")
+    edited = text.replace("line 3\n", "line three\n")
+    repo.commit({"a.txt": None, "b.txt": None, "c.txt": edited, "d.txt": "something else\n"}, "move")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [
+        ("added", "d.txt", "", "d.txt"),
+        ("moved", "c.txt", "a.txt", "c.txt"),
+        ("removed", "b.txt", "", "b.txt"),
+    ]
+    rows = ledger.rows("select field, old_value, new_value from field_changes where path = 'c.txt'")
+    assert rows == [("line[4]", '"line 3"', '"line three"')]
+
+
+def test_identical_content_goes_before_the_same_name_and_ties_go_by_path(
+    repo: Repo, ledger: Ledger
+) -> None:
+    api = manifest("api", replicas=1)
+    repo.commit({"a/x.yaml": api, "b/x.yaml": manifest("api", replicas=2), "z/x.yaml": api}, "start")
+    files: dict[str, Any] = dict.fromkeys(("a/x.yaml", "b/x.yaml", "z/x.yaml"))
+    files |= {"m/x.yaml": api, "n/x.yaml": api, "o/x.yaml": manifest("api", replicas=9)}
+    repo.commit(files, "move all")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [
+        ("moved", "m/x.yaml", "a/x.yaml", "api"),
+        ("moved", "n/x.yaml", "z/x.yaml", "api"),
+        ("moved", "o/x.yaml", "b/x.yaml", "api"),
+    ]
+
+
+def test_a_document_moves_between_files_of_many(repo: Repo, ledger: Ledger) -> None:
+    one, two, three = (manifest(name) for name in ("one", "two", "three"))
+    repo.commit({"a.yaml": f"{one}---\n{two}", "b.yaml": three}, "start")
+    repo.commit({"a.yaml": one, "b.yaml": f"{three}---\n{two}"}, "move two")
+    repo.commit({"a.yaml": one, "b.yaml": f"{two}---\n{three}"}, "swap")
+    repo.commit({"a.yaml": f"# note\n---\n{one}", "b.yaml": f"{two}\n---\n\n{three}"}, "format")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [("moved", "b.yaml", "a.yaml", "two")]
+    assert changes_of(ledger, 3) == changes_of(ledger, 4) == []
+
+
+def test_another_api_group_is_a_move(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"a.yaml": manifest("api", "Ingress", "extensions/v1beta1", tls=[])}, "old group")
+    repo.commit({"a.yaml": manifest("api", "Ingress", "networking.k8s.io/v1", tls=[])}, "new group")
+    repo.commit({"a.yaml": manifest("api", "Ingress", "networking.k8s.io/v2", tls=[])}, "new version")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [("moved", "a.yaml", "a.yaml", "api")]
+    assert changes_of(ledger, 3) == [("changed", "a.yaml", "", "api")]
+    rows = ledger.rows("select field, old_value, new_value from field_changes where revision_number = 2")
+    assert rows == [("apiVersion", '"extensions/v1beta1"', '"networking.k8s.io/v1"')]
+    assert len(history_of(ledger, "ingress/api")) == 3
+
+
+def test_another_kind_or_name_is_no_move(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"a.yaml": manifest("api", replicas=1), "b.yaml": manifest("web", replicas=1)}, "start")
+    repo.commit({"a.yaml": manifest("api", "StatefulSet", replicas=1), "b.yaml": manifest("www", replicas=1)}, "x")
+    ledger.grow()
+    assert [row[0] for row in changes_of(ledger, 2)] == ["added", "added", "removed", "removed"]
+
+
+def test_what_is_added_again_at_its_path_continues(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"a.yaml": manifest("api", replicas=1)}, "add")
+    repo.commit({"a.yaml": None}, "remove")
+    repo.commit({"x.txt": "x\n"}, "meanwhile")
+    repo.commit({"a.yaml": manifest("api", replicas=2)}, "add again")
+    ledger.grow()
+    assert history_of(ledger, "deployment/api") == [
+        ("added", "a.yaml"),
+        ("removed", "a.yaml"),
+        ("added", "a.yaml"),
+    ]
+    with ledger.ask() as asker:
+        [name] = asker.resolve("deployment/api", Scope())
+        blame = asker.blame(name)
+    assert {one.revision.number for one in blame.fields} == {4}
+
+
+ENVIRONMENTS = [
+    EnvironmentSettings(name="dev", tier="test", paths=["overlays/dev/*"]),
+    EnvironmentSettings(name="prod", tier="production", paths=["overlays/prod/*"]),
+]
+
+
+def test_across_environments_nothing_moves_but_says_where_it_was_copied_from(
+    repo: Repo, tmp_path: Path
+) -> None:
+    ledger = make_ledger(tmp_path / "mapped", track(repo), environments=ENVIRONMENTS)
+    api = manifest("api", replicas=1)
+    repo.commit({"overlays/dev/a.yaml": api, "base/b.yaml": manifest("base")}, "start")
+    repo.commit({"overlays/dev/a.yaml": None, "overlays/prod/a.yaml": api}, "promote")
+    repo.commit({"base/b.yaml": None, "overlays/prod/b.yaml": manifest("base")}, "into an environment")
+    repo.commit({"overlays/prod/b.yaml": None, "overlays/prod/c.yaml": manifest("base")}, "within one")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [
+        ("added", "overlays/prod/a.yaml", "", "api"),
+        ("removed", "overlays/dev/a.yaml", "", "api"),
+    ]
+    [(resource,)] = ledger.rows("select resource from resources where path = 'overlays/dev/a.yaml'")
+    sql = "select copied_from from resource_changes where path = ? and action = 'added'"
+    assert ledger.rows(sql, "overlays/prod/a.yaml") == [(resource,)]
+    assert [row[0] for row in changes_of(ledger, 3)] == ["added", "removed"]
+    assert changes_of(ledger, 4) == [("moved", "overlays/prod/c.yaml", "overlays/prod/b.yaml", "base")]
+
+
+def test_a_mapping_counts_from_when_it_was_recorded_also_when_it_goes_back(
+    repo: Repo, ledger: Ledger
+) -> None:
+    repo.commit({"a": "1"}, "start")
+    wide = EnvironmentSettings(name="dev", tier="test", paths=["overlays/*"])
+    for mapping in ([ENVIRONMENTS[0]], [wide], [ENVIRONMENTS[0]], [], [wide]):
+        ledger = ledger.replace(environment=mapping)
+        ledger.clock = ledger.clock.replace(hour=ledger.clock.hour + 1)
+        ledger.grow()
+        ledger.grow()
+        shown = ledger.rows("select environment, tier, paths from environments")
+        assert shown == [(one.name, one.tier, "\n".join(one.paths)) for one in mapping]
+    assert len(ledger.events(EnvironmentMapped)) == 5
+
+
+def test_moves_of_binaries_links_and_large_files_keep_their_history(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"a.bin": b"\0one", "b.bin": b"\0two", "l": link("x"), "m": submodule("1" * 40)}, "start")
+    files: dict[str, Any] = dict.fromkeys(("a.bin", "b.bin", "l", "m"))
+    files |= {"d/a.bin": b"\0one", "d/l": link("x"), "d/m": submodule("1" * 40), "d/c.bin": b"\0three"}
+    repo.commit(files, "move")
+    ledger.grow()
+    assert changes_of(ledger, 2) == [
+        ("added", "d/c.bin", "", "d/c.bin"),
+        ("moved", "d/a.bin", "a.bin", "d/a.bin"),
+        ("moved", "d/l", "l", "d/l"),
+        ("moved", "d/m", "m", "d/m"),
+        ("removed", "b.bin", "", "b.bin"),
+    ]
+
+
+def document(path: str, content: str, name: str = "", kind: str = "Text") -> Document:
+    return Document(path, "", kind, "", name or path, hashlib.sha256(content.encode()).digest(), 0)
+
+
+def test_beyond_a_thousand_candidates_only_identical_content_pairs() -> None:
+    def lines(one: Document) -> Counter[bytes]:
+        return Counter([one.path.rsplit("/", 1)[-1].encode()])
+
+    def moved(count: int) -> set[tuple[int, int]]:
+        gone = [document(f"a/{n}", str(n)) for n in range(count)]
+        come = [document(f"b/{n}", str(n) if n % 2 else f"{n} edited") for n in range(count)]
+        return set(pair_moves(gone, come, lines))
+
+    half = MAX_CANDIDATES // 2
+    assert moved(40) == {(n, n) for n in range(40)}
+    assert moved(half + 1) == {(n, n) for n in range(half + 1) if n % 2}
+
+
+def test_pairs_are_found_whatever_the_order_of_the_candidates() -> None:
+    rng = random.Random(1)  # noqa: S311
+    gone = [document(f"a/{n}.yaml", str(n % 3), f"n{n % 2}", "K") for n in range(8)]
+    come = [document(f"b/{n}.yaml", str(n % 4), f"n{n % 2}", "K") for n in range(8)]
+
+    def named(one: list[Document], two: list[Document]) -> set[tuple[str, str]]:
+        pairs = pair_moves(one, two, lambda d: Counter([d.path.encode()]))
+        assert [come for _, come in pairs] == sorted(come for _, come in pairs)
+        return {(one[a].path, two[b].path) for a, b in pairs}
+
+    expected = named(gone, come)
+    for _ in range(5):
+        rng.shuffle(gone)
+        rng.shuffle(come)
+        assert named(gone, come) == expected
+
+
+def test_a_forced_move_takes_a_file_back_to_its_old_name(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"old.txt": "one\ntwo\n"}, "A")
+    repo.commit({"old.txt": None, "new.txt": "one\ntwo\n"}, "B")
+    ledger.grow()
+    repo.force(a)
+    ledger.grow()
+    rows = ledger.rows("select path, name, present from resources")
+    assert rows == [("old.txt", "old.txt", 1)]
+    repo.commit({"old.txt": "one\ntwo\nthree\n"}, "C")
+    ledger.grow()
+    assert history_of(ledger, "old.txt") == [("added", "old.txt"), ("changed", "old.txt")]
+
+
+def test_a_line_that_becomes_the_mainline_has_its_contents(repo: Repo, ledger: Ledger) -> None:
+    """A side branch is told without contents; a reset or another branch may make it the first parent."""
+    a = repo.commit({"a.yaml": manifest("api", replicas=1)}, "A")
+    repo.make_branch("side")
+    side = repo.commit({"a.yaml": manifest("api", replicas=2)}, "S", branch="side")
+    repo.commit({"b.txt": "b\n"}, "B")
+    repo.merge("side", "M")
+    ledger.grow()
+    repo.force(side)
+    top = repo.commit({"a.yaml": manifest("api", replicas=3)}, "T")
+    ledger.grow()
+    assert current(ledger) == replay(repo, ledger).at
+    sql = "select commit_sha, old_value, new_value from field_changes where action = 'changed' order by 2"
+    assert ledger.rows(sql) == [(side, "1", "2"), (top, "2", "3")]
+    both = ledger.replace(source=[track(repo, branches=["main", "release"])])
+    repo.force(repo.merge("side", "again", into=""), "release")
+    repo.force(a)
+    release = repo.commit(None, "R", branch="release", parents=[side])
+    both.grow()
+    rows = both.rows("select commit_sha from resource_changes where branch = 'release' order by revision_number")
+    assert rows == [(a,), (side,)]
+    assert both.rows("select count(*) from revisions where commit_sha = ?", release) == [(1,)]
+
+
+# -- duplicates, and what cannot be parsed ---------------------------------------------------------------
+
+
+def test_documents_of_one_name_in_one_file_are_told_apart_by_their_order(
+    repo: Repo, ledger: Ledger
+) -> None:
+    def file(*replicas: int) -> str:
+        return "---\n".join(manifest("api", replicas=number) for number in replicas)
+
+    repo.commit({"a.yaml": file(1, 2)}, "two of one name")
+    repo.commit({"a.yaml": file(1, 5)}, "the second changes")
+    repo.commit({"a.yaml": file(1, 5, 5)}, "a third")
+    repo.commit({"a.yaml": file(5)}, "one is left")
+    ledger.grow()
+    sql = "select revision_number, ordinal, action from model_resource_change order by 1, 2"
+    assert ledger.rows(sql) == [
+        (1, 0, "added"),
+        (1, 1, "added"),
+        (2, 1, "changed"),
+        (3, 2, "added"),
+        (4, 0, "changed"),
+        (4, 1, "removed"),
+        (4, 2, "removed"),
+    ]
+    assert current(ledger) == replay(repo, ledger).at
+
+
+def test_what_cannot_be_parsed_keeps_the_history_of_its_lines_and_says_why(
+    repo: Repo, ledger: Ledger
+) -> None:
+    template = "{{ if .Values.on }}\napiVersion: v1\nkind: {{ .Kind }}\n{{ end }}\n"
+    repo.commit({"t.yaml": template, "x.tf": 'resource "a" {\n', "j.json": '{"a": '}, "broken")
+    repo.commit({"t.yaml": template.replace(".on", ".off")}, "edit")
+    repo.commit({"t.yaml": manifest("api")}, "mended")
+    ledger.grow()
+    rows = ledger.rows(
+        "select path, kind, unparsed <> '' from resources where path <> 't.yaml' order by path"
+    )
+    assert rows == [("j.json", "JSON", 1), ("x.tf", "HCL", 1)]
+    sql = "select field, old_value, new_value from field_changes where revision_number = 2"
+    assert ledger.rows(sql) == [("line[1]", '"{{ if .Values.on }}"', '"{{ if .Values.off }}"')]
+    assert changes_of(ledger, 3) == [("added", "t.yaml", "", "api"), ("removed", "t.yaml", "", "t.yaml")]
+    with ledger.ask() as asker:
+        names = asker.resolve("t.yaml", Scope())
+        oldest = list(asker.history(names))[-1]
+    assert oldest.unparsed
+
+
+def test_formatting_is_no_change(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"a.yaml": "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec: {x: 1, y: [1, 2]}\n"}, "one")
+    repo.commit(
+        {"a.yaml": "# a\nkind: 'A'\napiVersion: \"v1\"\nspec:\n    y:\n    - 1\n    - 2\n    x: 0x1\nmetadata:\n  name: a\n"},
+        "two",
+    )
+    ledger.grow()
+    assert changes_of(ledger, 2) == []
+    [(count,)] = ledger.rows("select count(*) from field_changes where revision_number = 2")
+    assert count == 0
+    with ledger.ask() as asker:
+        [name] = asker.resolve("a/a", Scope())
+        shown = asker.show(name)
+        assert shown.text.startswith("# a\n")
+        assert shown.changed.number == 1
+        assert {one.revision.number for one in asker.blame(name).fields} == {1}
+
+
+def test_large_values_are_a_digest_and_an_excerpt_and_come_back_whole(repo: Repo, ledger: Ledger) -> None:
+    big = "x" * 10_000
+    repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", text="small")}, "small")
+    repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", text=big)}, "big")
+    ledger.grow()
+    [(text,)] = ledger.rows("select new_value from field_changes where revision_number = 2")
+    short = json.loads(text)
+    whole = json.dumps(big).encode()
+    assert short["digest"] == "sha256:" + hashlib.sha256(whole).hexdigest()
+    assert short["bytes"] == len(whole)
+    assert len(text) < 1_000
+    with ledger.ask() as asker:
+        [name] = asker.resolve("configmap/api", Scope())
+        assert asker.show(name).body["spec"]["text"] == big  # type: ignore[index,call-overload]
+        [blamed] = [one for one in asker.blame(name).fields if one.field == "spec.text"]
+        assert blamed.revision.number == 2
+
+
+def test_more_changes_than_are_worth_telling_are_one_row(repo: Repo, ledger: Ledger) -> None:
+    many = {f"key{number}": 1 for number in range(1_500)}
+    repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", **many)}, "many")
+    repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", **dict.fromkeys(many, 2))}, "all changed")
+    ledger.grow()
+    [(name, action)] = ledger.rows("select field, action from field_changes where revision_number = 2")
+    assert (name, action) == ("", "changed")
+    with ledger.ask() as asker:
+        [resource] = asker.resolve("configmap/api", Scope())
+        blame = {one.field: one.revision.number for one in asker.blame(resource).fields}
+        assert blame["spec.key7"] == 2
+        [newest, _] = asker.history([resource], field="spec.key7")
+        assert [(one.field, one.old, one.new) for one in newest.fields] == [("spec.key7", 1, 2)]
+
+
+# -- secrets -------------------------------------------------------------------------------------------
+
+CANARIES = ["kanarienvogel", "s3kr3t-0ne-x9", "hunter2-hunter2", "swordfish-77aa"]
+
+
+def secret(value: str, key: str = "stringData", name: str = "db") -> str:
+    return f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n{key}:\n  password: {value}\n"
+
+
+def raw_bytes(ledger: Ledger) -> bytes:
+    """Every byte of the database's files, with compressed contents also as they read."""
+    path = Path(ledger.settings.database_url.removeprefix("sqlite:///"))
+    found = b"".join(one.read_bytes() for one in sorted(path.parent.glob(path.name + "*")))
+    with ledger.store() as store:
+        digests = [bytes(row[0]) for row in store.connection.rows("select digest from log_content")]
+        return found + b"".join(store.content(digest) for digest in digests)
+
+
+def every_digest(value: bytes) -> list[bytes]:
+    """What would give a short value away to somebody who guesses."""
+    blob = b"blob %d\0" % len(value) + value
+    found = []
+    for digest in (hashlib.sha256(value), hashlib.sha1(value), hashlib.sha1(blob), hashlib.sha256(blob)):  # noqa: S324
+        found += [digest.digest(), digest.hexdigest().encode()]
+    return found
+
+
+def test_values_of_secrets_never_enter_the_database(repo: Repo, ledger: Ledger) -> None:
+    import base64  # noqa: PLC0415
+
+    one, two, three, four = CANARIES
+    encoded = base64.b64encode(three.encode()).decode()
+    first = secret(one)
+    second = secret(two) + "---\n" + manifest("api", replicas=1)
+    files: list[dict[str, Any]] = [
+        {"s.yaml": first, "plain.yaml": manifest("web")},
+        {"s.yaml": second},
+        {"s.yaml": second.replace("replicas: 1", "replicas: 2")},
+        {"d.yaml": secret(encoded, "data"), "main.tf": f'variable "db_password" {{\n  sensitive = true\n  default = "{four}"\n}}\n'},
+        {"broken.yaml": "{{ if }}\n" + secret(one)},
+        {"s.yaml": None, "moved/s.yaml": second},
+    ]
+    for number, one_commit in enumerate(files):
+        repo.commit(one_commit, f"step {number}")
+    head = repo.commit({"pr.yaml": secret(four, name="pr")}, "in a pull request", branch=None, parents=[repo.tip()])
+    repo.pull_head(1, head)
+    ledger.grow()
+    data = raw_bytes(ledger)
+    for value in [*CANARIES, encoded]:
+        assert value.encode() not in data, value
+        assert not any(digest in data for digest in every_digest(value.encode())), value
+    blobs = {oid: blob for commit in [*repo.chain(), head] for _, oid, blob in repo.files(commit).values()}
+    hot = {oid for oid, blob in blobs.items() if any(v.encode() in blob for v in [*CANARIES, encoded])}
+    assert len(hot) == 7
+    for oid in hot:
+        assert oid.encode() not in data
+        assert bytes.fromhex(oid) not in data
+        assert not any(digest in data for digest in every_digest(blobs[oid]))
+    for name in ("deployment/web", "deployment/api"):
+        with ledger.ask() as asker:
+            assert asker.resolve(name, Scope())
+
+
+def test_whether_a_secret_changed_is_seen_and_what_to_is_not(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"s.yaml": secret(CANARIES[0])}, "one")
+    repo.commit({"s.yaml": secret(CANARIES[1])}, "changed")
+    repo.commit({"s.yaml": secret(CANARIES[1]) + "# a comment\n"}, "not changed")
+    repo.commit({"s.yaml": secret(CANARIES[0])}, "back again")
+    ledger.grow()
+    rows = ledger.rows("select revision_number, field, old_value, new_value from field_changes order by 1")
+    assert [(number, name) for number, name, _, _ in rows] == [
+        (1, ""),
+        (2, "stringData.password"),
+        (4, "stringData.password"),
+    ]
+    assert rows[1][2:] == rows[2][2:][::-1]
+    assert rows[1][2] != rows[1][3]
+    observed = [one.data for one in ledger.events(CommitObserved)]
+    sides = [file.after for data in observed for file in data.files if file.after]  # type: ignore[union-attr]
+    assert all(side.hmac and not side.id for side in sides)
+    assert sides[0].hmac == sides[3].hmac != sides[1].hmac
+
+
+def test_patch_ids_of_commits_that_touch_secrets_are_keyed(repo: Repo, ledger: Ledger, tmp_path: Path) -> None:
+    repo.commit({"a.txt": "a\n"}, "plain")
+    repo.commit({"s.yaml": secret(CANARIES[0])}, "a secret comes")
+    repo.commit({"s.yaml": None}, "a secret goes")
+    ledger.grow()
+    observed: list[CommitObserved] = [one.data for one in ledger.events(CommitObserved)]  # type: ignore[misc]
+    shown = repo.git("log", "-p", "--reverse", "--full-index", "--root", "--no-renames", repo.tip())
+    lines = repo.git("patch-id", "--stable", stdin=shown).decode().split("\n")
+    plain_ids = {line.split()[1]: line.split()[0] for line in lines if line}
+    one, two, three = observed
+    assert one.patch_id == plain_ids[one.commit]
+    for data in (two, three):
+        assert data.patch_id
+        assert data.patch_id != plain_ids[data.commit]
+        assert plain_ids[data.commit].encode() not in raw_bytes(ledger)
+    other = make_ledger(tmp_path / "other", track(repo))
+    (other.settings.folder / "ledger.key").write_text("08" * 32)
+    other.grow()
+    again: list[CommitObserved] = [one.data for one in other.events(CommitObserved)]  # type: ignore[misc]
+    assert again[0].patch_id == one.patch_id
+    assert again[1].patch_id != two.patch_id
+
+
+def test_secrets_in_messages_and_urls_are_redacted(repo: Repo, tmp_path: Path) -> None:
+    token = "ghp_" + "a1B2c3D4e5" * 3 + "F6g7H8"
+    repo.commit({"a": "1"}, f"Use https://bob:{CANARIES[1]}@example.org and {token}")
+    ledger = make_ledger(tmp_path / "ledger", track(f"file://{repo.path}"))
+    ledger.grow()
+    data = raw_bytes(ledger)
+    assert CANARIES[1].encode() not in data
+    assert token.encode() not in data
+
+
+def test_a_rebuild_needs_no_key(repo: Repo, ledger: Ledger) -> None:
+    repo.commit({"s.yaml": secret(CANARIES[0])}, "one")
+    repo.commit({"s.yaml": secret(CANARIES[1])}, "two")
+    ledger.grow()
+    before = tables(ledger, arrival=True)
+    (ledger.settings.folder / "ledger.key").unlink()
+    ledger.rebuild()
+    assert tables(ledger, arrival=True) == before
+
+
+# -- time ------------------------------------------------------------------------------------------------
+
+
+def test_at_a_time_is_the_tip_that_the_branch_then_had(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"a.yaml": manifest("api", replicas=1)}, "A", when="2024-01-01T00:00:00Z")
+    b = repo.commit({"a.yaml": manifest("api", replicas=2)}, "B", when="2024-02-01T00:00:00Z")
+    ledger.grow()
+    first = ledger.now
+    c = repo.commit({"a.yaml": manifest("api", replicas=3)}, "C", when="2024-03-01T00:00:00Z")
+    ledger.grow()
+    second = ledger.now
+    d = repo.commit({"a.yaml": manifest("api", replicas=4)}, "D", branch=None, parents=[a])
+    repo.force(d)
+    ledger.grow()
+    third = ledger.now
+    with ledger.ask() as asker:
+        [name] = asker.resolve("deployment/api", Scope())
+
+        def at(when: str) -> tuple[int, str, str]:
+            shown = asker.show(name, at=when)
+            return shown.body["spec"]["replicas"], shown.moment.commit_sha, shown.moment.clock  # type: ignore[index,call-overload,return-value]
+
+        assert at("2024-01-15T00:00:00Z")[:2] == (1, a)
+        assert "inferred" in at("2024-01-15T00:00:00Z")[2]
+        assert at(first)[:2] == (2, b)
+        assert "saw" in at(first)[2]
+        assert at(second)[:2] == (3, c)
+        assert at(third)[:2] == at("")[:2] == (4, d)
+        assert at(c)[:2] == (3, c)
+        assert at(b[:8])[:2] == (2, b)
+        with pytest.raises(NotFoundError, match="no revision"):
+            at("2023-12-31T00:00:00Z")
+        difference = asker.diff(name, start=second, end=third)
+        assert [(one.field, one.old, one.new) for one in difference.fields] == [("spec.replicas", 3, 4)]
+        numbers = [one.revision.number for one in asker.history([name])]
+        assert numbers == [2, 1]
+        assert [one.revision.commit_sha for one in asker.history([name], until=second)] == [c, b, a]
+
+
+def test_times_of_commits_that_run_backwards_do_not_reorder_the_branch(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"a.yaml": manifest("api", replicas=1)}, "A", when="2024-05-01T00:00:00Z")
+    b = repo.commit({"a.yaml": manifest("api", replicas=2)}, "B", when="2024-01-01T00:00:00Z")
+    c = repo.commit({"a.yaml": manifest("api", replicas=3)}, "C", when="2024-06-01T00:00:00Z")
+    ledger.grow()
+    rows = ledger.rows("select commit_sha, landed_at, landed_grade from revisions order by number")
+    assert rows == [
+        (a, "2024-05-01T00:00:00Z", "inferred"),
+        (b, "2024-05-01T00:00:00Z", "inferred"),
+        (c, "2024-06-01T00:00:00Z", "inferred"),
+    ]
+    with ledger.ask() as asker:
+        [name] = asker.resolve("deployment/api", Scope())
+        with pytest.raises(NotFoundError):
+            asker.show(name, at="2024-02-01T00:00:00Z")
+        assert asker.show(name, at="2024-05-02T00:00:00Z").moment.commit_sha == b
+    newest = repo.commit({"a.yaml": manifest("api", replicas=4)}, "D", when="2024-02-02T00:00:00Z")
+    ledger.grow()
+    sql = "select landed_at, landed_grade from revisions where commit_sha = ?"
+    assert ledger.rows(sql, newest) == [(ledger.now, "reported")]
+
+
+def test_every_row_names_the_event_that_tells_it(repo: Repo, ledger: Ledger) -> None:
+    Story(repo, 7).go(6)
+    ledger.grow()
+    kinds = dict(ledger.rows("select position, type from events"))
+    expected = {
+        "commits": {"commit.observed"},
+        "revisions": {"revision.observed"},
+        "resource_changes": {"revision.observed"},
+        "field_changes": {"revision.observed"},
+        "ref_moves": {"ref.moved"},
+        "repositories": {"source.surveyed"},
+    }
+    for view, wanted in expected.items():
+        rows = ledger.rows(f"select evidence_position from {view}")
+        assert {kinds[row[0]] for row in rows} == wanted, view
+    texts = json.dumps(ledger.rows("select data from events"))
+    assert msgspec.json.decode(texts)
+    assert not re.search(r"\\u0000", texts)

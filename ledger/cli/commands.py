@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--database", default="", help="A database URL; an SQLite file in this folder if left out.")
+@click.option(
+    "--database", default="", help="A database URL; an SQLite file in this folder if left out."
+)
 def init(database: str) -> None:
     """Make a ledger: ledger.toml, the redaction key, and the database. Upgrades one that is there."""
     from ledger import config  # noqa: PLC0415
@@ -37,7 +39,9 @@ def init(database: str) -> None:
     click.echo(f"{'Made' if fresh else 'Upgraded'} the ledger of {path}.")
     if fresh:
         click.echo("Keep ledger.key safe and out of Git: without it, secrets no longer compare.")
-        click.echo("Next: ledger source add git NAME --url URL --branch BRANCH, then ledger ingest.")
+        click.echo(
+            "Next: ledger source add git NAME --url URL --branch BRANCH, then ledger ingest."
+        )
 
 
 def set_up(settings: Settings) -> Made:
@@ -64,9 +68,13 @@ def source_add() -> None:
 @source_add.command("git")
 @click.argument("name")
 @click.option("--url", required=True, help="A path, a bundle file, or an https or ssh URL.")
-@click.option("--branch", "branches", multiple=True, help="A branch to track; HEAD's if left out. Repeatable.")
+@click.option(
+    "--branch", "branches", multiple=True, help="A branch to track; HEAD's if left out. Repeatable."
+)
 @click.option("--no-pull-requests", is_flag=True, help="Leave pull request heads alone.")
-@click.option("--allowed-signers", default="", help="An ssh allowed-signers file to check signatures with.")
+@click.option(
+    "--allowed-signers", default="", help="An ssh allowed-signers file to check signatures with."
+)
 def source_add_git(
     name: str, url: str, branches: tuple[str, ...], no_pull_requests: bool, allowed_signers: str
 ) -> None:
@@ -101,13 +109,19 @@ def source_list() -> None:
     with Store.open(settings.database_url, read_only=True) as store:
         for one in settings.source:
             reading = store.reading(one.name)
-            state = reading.failure or (f"read at {reading.succeeded_at}" if reading.succeeded_at else "never read")
-            click.echo(f"{one.name}  {one.kind}  {one.url}  {', '.join(one.branches) or 'HEAD'}  {state}")
+            state = reading.failure or (
+                f"read at {reading.succeeded_at}" if reading.succeeded_at else "never read"
+            )
+            click.echo(
+                f"{one.name}  {one.kind}  {one.url}  {', '.join(one.branches) or 'HEAD'}  {state}"
+            )
 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--survey", is_flag=True, help="Count everything that is reachable now, not once a day.")
+@click.option(
+    "--survey", is_flag=True, help="Count everything that is reachable now, not once a day."
+)
 @click.option("--processes", default=0, help="How many may work; 0 for what suits the machine.")
 @click.option("--log-only", is_flag=True, help="Record events; leave the projections for later.")
 def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool) -> None:
@@ -122,7 +136,12 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
         raise UsageError("no source to read", hint="Run `ledger source add git NAME --url URL`.")
     with shown_progress() as progress:
         outcomes = shell.ingest(
-            settings, names, progress=progress, processes=processes, project=not log_only, survey=survey
+            settings,
+            names,
+            progress=progress,
+            processes=processes,
+            project=not log_only,
+            survey=survey,
         )
     for one in outcomes:
         if one.failure:
@@ -130,7 +149,11 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
             if one.hint:
                 click.echo(one.hint, err=True)
         else:
-            click.echo(f"{one.source}: {one.appended:,} new events" if one.appended else f"{one.source}: nothing new")
+            click.echo(
+                f"{one.source}: {one.appended:,} new event{'s' * (one.appended != 1)}"
+                if one.appended
+                else f"{one.source}: nothing new"
+            )
         for line in one.stopped:
             click.echo(click.style(f"projection {line}", fg="red"), err=True)
     if any(one.failure or one.stopped for one in outcomes):
@@ -139,7 +162,13 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
 
 @click.command()
 @click.argument("query", required=False)
-@click.option("--output", "-o", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    help="How to print.",
+)
 @click.option("--limit", default=1000, help="At most this many rows; 0 for all.", show_default=True)
 @click.option("--seconds", default=30.0, help="At most this long.", show_default=True)
 @click.option("--views", "dictionary", is_flag=True, help="Print the data dictionary instead.")
@@ -160,20 +189,26 @@ def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: 
     text = sys.stdin.read() if query == "-" else query
     settings = config.load()
     contract = auditor.Contract(views={view.name: tuple(view.columns) for view in schema.views()})
-    answer = auditor.query(settings.database_url, text, contract, limit=limit or None, seconds=seconds)
+    answer = auditor.query(
+        settings.database_url, text, contract, limit=limit or None, seconds=seconds
+    )
     shell.record_query(settings, answer.sql, len(answer.rows), answer.truncated)
     if output == "csv":
         auditor.write_csv(answer, sys.stdout)
     elif output == "json":
         auditor.write_json(answer, sys.stdout)
     else:
-        click.echo(auditor.render_table(answer, shutil.get_terminal_size((160, 24)).columns), nl=False)
+        click.echo(
+            auditor.render_table(answer, shutil.get_terminal_size((160, 24)).columns), nl=False
+        )
     if answer.truncated:
         click.echo(f"only the first {limit:,} rows; --limit 0 gives all", err=True)
 
 
 @click.command()
-@click.option("--source", "sources", multiple=True, help="Also count this source's commits again. Repeatable.")
+@click.option(
+    "--source", "sources", multiple=True, help="Also count this source's commits again. Repeatable."
+)
 @click.option("--all-sources", is_flag=True, help="Also count every source's commits again.")
 @click.option("--log-only", is_flag=True, help="Leave the contents alone.")
 def verify(sources: tuple[str, ...], all_sources: bool, log_only: bool) -> None:
@@ -193,14 +228,26 @@ def verify(sources: tuple[str, ...], all_sources: bool, log_only: bool) -> None:
     for one in findings:
         click.echo(click.style(str(one), fg="red"), err=True)
     size = f"{checked.content_bytes / 1e6:,.1f} MB"
-    click.echo(f"events      {checked.events:,} re-hashed, {checked.tree_heads:,} tree heads followed")
-    click.echo(f"contents    {checked.contents:,} re-hashed, {size}" if not log_only else "contents    not looked at")
+    click.echo(
+        f"events      {checked.events:,} re-hashed, {checked.tree_heads:,} tree heads followed"
+    )
+    click.echo(
+        f"contents    {checked.contents:,} re-hashed, {size}"
+        if not log_only
+        else "contents    not looked at"
+    )
     for name in names:
         click.echo(f"source      {name} counted again")
     click.echo(f"tree head   {checked.head.size} {checked.head.root.hex()}")
-    click.echo("anchoring   NOT EXTERNALLY ANCHORED: keep this tree head where this database's owner cannot reach")
+    click.echo(
+        "anchoring   NOT EXTERNALLY ANCHORED: keep this tree head where this database's owner cannot reach"
+    )
     if findings:
-        click.echo(click.style(f"{len(findings)} findings: the ledger is not as recorded", fg="red", bold=True))
+        click.echo(
+            click.style(
+                f"{len(findings)} findings: the ledger is not as recorded", fg="red", bold=True
+            )
+        )
         sys.exit(1)
     click.echo(click.style("everything is as recorded", fg="green", bold=True))
 
@@ -219,9 +266,11 @@ def rebuild() -> None:
 
 
 @click.command()
-@click.option("--directory", default="", help="Where to leave the demo's ledger; a new folder if left out.")
+@click.option(
+    "--directory", default="", help="Where to leave the demo's ledger; a new folder if left out."
+)
 def demo(directory: str) -> None:
-    """A small company's story, ingested and asked, in about a minute and without any server."""
+    """A small company's story, ingested and asked, in a few seconds and without any server."""
     from ledger.demo import run  # noqa: PLC0415
 
     run(Path(directory) if directory else None)

@@ -17,14 +17,20 @@ Answer = TypeVar("Answer")
 
 def _options(*names: str) -> Callable[[Command], Command]:
     known = {
-        "namespace": click.option("-n", "--namespace", help="The namespace written in the document."),
+        "namespace": click.option(
+            "-n", "--namespace", help="The namespace written in the document."
+        ),
         "repository": click.option("--repository", default="", help="Only this source."),
         "branch": click.option("--branch", default="", help="Only this tracked branch."),
         "path": click.option("--path", default="", help="Only files whose path holds this text."),
         "field": click.option("--field", default="", help="Only this field, such as roleRef.name."),
         "at": click.option("--at", default="", help="As of a time (2024-06-01, 2h) or a commit."),
         "output": click.option(
-            "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print."
+            "-o",
+            "--output",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            help="How to print.",
         ),
     }
 
@@ -51,7 +57,13 @@ def _asking() -> Iterator[Asker]:
 def _scope(options: dict[str, Any]) -> Scope:
     from ledger.queries import Scope  # noqa: PLC0415
 
-    return Scope(**{name: options[name] for name in ("namespace", "repository", "branch", "path") if name in options})
+    return Scope(
+        **{
+            name: options[name]
+            for name in ("namespace", "repository", "branch", "path")
+            if name in options
+        }
+    )
 
 
 def _time(text: str) -> str:
@@ -157,7 +169,9 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
         answers = _each(resources, lambda one: asker.blame(one, at=_time(at)))
         if field:
             answers = [
-                msgspec.structs.replace(one, fields=[row for row in one.fields if matches(row.field, field)])
+                msgspec.structs.replace(
+                    one, fields=[row for row in one.fields if matches(row.field, field)]
+                )
                 for one in answers
             ]
         if output == "json":
@@ -198,9 +212,13 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
     if revisions:
         start, dots, end = revisions.partition("..")
         if not dots or not start or not end:
-            raise UsageError(f"{revisions!r} is no range of revisions", hint="Write A..B with commit ids.")
+            raise UsageError(
+                f"{revisions!r} is no range of revisions", hint="Write A..B with commit ids."
+            )
     if not start:
-        raise UsageError("diff needs a beginning", hint="Give --from TIME (and --to TIME), or A..B.")
+        raise UsageError(
+            "diff needs a beginning", hint="Give --from TIME (and --to TIME), or A..B."
+        )
     with _asking() as asker:
         resources = asker.resolve(name, _scope(where))
         answers = [asker.diff(one, start=_time(start), end=_time(end)) for one in resources]
@@ -215,7 +233,9 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
 @click.command()
 @click.option("--since", default="", help="Landed at or after this time.")
 @click.option("--until", default="", help="Landed before this time.")
-@click.option("--path", default="", help="Touched this file, or a file below this folder; * is any text.")
+@click.option(
+    "--path", default="", help="Touched this file, or a file below this folder; * is any text."
+)
 @click.option("--author", default="", help="This author's name or e-mail.")
 @click.option("--direct", is_flag=True, help="Only what no pull request is linked to.")
 @click.option("--superseded", is_flag=True, help="Also what the branch has moved away from.")

@@ -22,14 +22,18 @@ def visible(text: str, *, lines: bool = False) -> str:
         return text
     keep = "\n\t" if lines else ""
     return "".join(
-        char if char in keep or not unicodedata.category(char).startswith(("C", "Zl", "Zp")) else _escape(char)
+        char
+        if char in keep or not unicodedata.category(char).startswith(("C", "Zl", "Zp"))
+        else _escape(char)
         for char in text
     )
 
 
 def _escape(char: str) -> str:
     code = ord(char)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65_536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65_536 else f"\\U{code:08x}"
+    )
 
 
 def value(body: Value, width: int = WIDE) -> str:
@@ -72,13 +76,22 @@ def change_block(change: Change, title: str) -> list[str]:
     """A change in full: who, what, when by every clock, where it landed, which pull request."""
     revision = change.revision
     action = click.style(change.action, fg=_ACTIONS.get(change.action), bold=True)
-    lines = [f"{_bold(visible(title))}  {action} in revision {revision.number} of {revision.repository}@{revision.branch}"]
-    lines.append(f"  {_dim('file')}      {visible(change.path)}" + (f"  (was {visible(change.old_path)})" if change.old_path else ""))
+    lines = [
+        f"{_bold(visible(title))}  {action} in revision {revision.number} of {revision.repository}@{revision.branch}"
+    ]
+    lines.append(
+        f"  {_dim('file')}      {visible(change.path)}"
+        + (f"  (was {visible(change.old_path)})" if change.old_path else "")
+    )
     lines += [f"  {field_line(one)}" for one in change.fields[:20]]
     if len(change.fields) > 20:
-        lines.append(_dim(f"  … and {len(change.fields) - 20} more fields; --output json shows all"))
+        lines.append(
+            _dim(f"  … and {len(change.fields) - 20} more fields; --output json shows all")
+        )
     if change.copied_from:
-        lines.append(f"  {_dim('copied')}    from resource {change.copied_from} of another environment")
+        lines.append(
+            f"  {_dim('copied')}    from resource {change.copied_from} of another environment"
+        )
     if change.unparsed:
         lines.append(f"  {_dim('unparsed')}  {visible(change.unparsed)}; compared by lines")
     if change.warnings:
@@ -91,7 +104,11 @@ def revision_lines(revision: Revision) -> list[str]:
     author = person(revision.author.name, revision.author.email)
     committer = person(revision.committer.name, revision.committer.email)
     by = "" if committer == author else f", committed by {committer}"
-    landed = "seen by the ledger" if revision.landed_grade == "reported" else "inferred from commit times"
+    landed = (
+        "seen by the ledger"
+        if revision.landed_grade == "reported"
+        else "inferred from commit times"
+    )
     lines = [
         f"  {_dim('who')}       {author}{by}  {_dim('(as the commit claims)')}",
         f"  {_dim('what')}      {revision.commit_sha[:12]}  {visible(revision.subject)}",
@@ -103,22 +120,36 @@ def revision_lines(revision: Revision) -> list[str]:
     if revision.signature_status != "none":
         lines.append(f"  {_dim('signature')} {revision.signature_status}")
     if revision.superseded:
-        lines.append(click.style("  superseded: the branch has moved away from this revision", fg="red"))
+        lines.append(
+            click.style("  superseded: the branch has moved away from this revision", fg="red")
+        )
     return lines
 
 
 def moment_line(moment: Moment) -> str:
     """Which state "at that time" was taken to be."""
-    return _dim(f"at {moment.at}: revision {moment.number} ({moment.commit_sha[:12]}), {moment.clock}")
+    return _dim(
+        f"at {moment.at}: revision {moment.number} ({moment.commit_sha[:12]}), {moment.clock}"
+    )
+
+
+def _headline(resource: ResourceName) -> str:
+    title = resource.title()
+    where = "" if title == resource.path else f"  {visible(resource.path)}"
+    return _bold(visible(title)) + where
 
 
 def blame_block(blame: Blame) -> list[str]:
     """A line for each field."""
     width = min(max((len(one.field) for one in blame.fields), default=0), 60)
-    lines = [f"{_bold(visible(blame.resource.title()))}  {visible(blame.resource.path)}", moment_line(blame.moment)]
+    lines = [_headline(blame.resource), moment_line(blame.moment)]
     for one in blame.fields:
         revision = one.revision
-        link = f"#{revision.pull_request.number}" if revision.pull_request.number is not None else "direct"
+        link = (
+            f"#{revision.pull_request.number}"
+            if revision.pull_request.number is not None
+            else "direct"
+        )
         lines.append(
             f"{revision.landed_at[:10]}  {revision.commit_sha[:9]}  {link:>7}  "
             f"{visible(revision.author.name)[:18]:<18}  {visible(one.field):<{width}}  {value(one.value, 48)}"
@@ -128,11 +159,17 @@ def blame_block(blame: Blame) -> list[str]:
 
 def shown_block(shown: Shown) -> list[str]:
     """The document's text under a heading."""
-    head = [f"# {visible(shown.resource.title())}  {visible(shown.path)}"]
+    head = [f"# {click.unstyle(_headline(shown.resource))}"]
     head.append(f"# {click.unstyle(moment_line(shown.moment))}")
     revision = shown.changed
-    link = f"#{revision.pull_request.number}" if revision.pull_request.number is not None else "no pull request"
-    head.append(f"# last changed in revision {revision.number} ({revision.commit_sha[:12]}, {link})")
+    link = (
+        f"#{revision.pull_request.number}"
+        if revision.pull_request.number is not None
+        else "no pull request"
+    )
+    head.append(
+        f"# last changed in revision {revision.number} ({revision.commit_sha[:12]}, {link})"
+    )
     return [*(_dim(line) for line in head), visible(shown.text, lines=True).rstrip("\n")]
 
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 
 from ledger.resources import Value
 
-# What other patterns are made of. Possessive quantifiers (`*+`, `++`) read any text without going back.
+# What other patterns are made of; TEXT stands in quotes. Possessive quantifiers never go back.
 NAME = r"[^\W\d][\w-]*+"
 SPACES = r"(?:[ \t\r\n]++|\#[^\n]*+|//[^\n]*+|/\*(?s:.*?)\*/)"
 NO_TEMPLATE = r"\$\$\{|%%\{|[$%](?!\{)"
-TEXT = rf'[^"\\$%\n]++|\\(?:["\\nrt]|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}})|{NO_TEMPLATE}'  # inside of quotes, templates apart
+TEXT = rf'[^"\\$%\n]++|\\(?:["\\nrt]|u[0-9a-fA-F]{{4}}|U[0-9a-fA-F]{{8}})|{NO_TEMPLATE}'
 
 _EXACT = 2**53  # whole numbers from here on are not exact in JSON (RFC 8785)
 

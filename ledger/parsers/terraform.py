@@ -15,8 +15,8 @@ from ledger.parsers import Parser
 from ledger.resources import Resource, Value, unparsed
 
 GROUP = "terraform"
-MAX_PIECE = 2 * 1024 * 1024
-"""Bytes of one piece in native syntax: at most 4 s and 300 MB, whatever they are."""
+MAX_PIECE = 1024 * 1024
+"""Bytes of one piece in native syntax: at most 4 s and 150 MB, whatever they are."""
 MAX_JSON = 4 * 1024 * 1024
 """Bytes of one file in JSON syntax."""
 _TOO_DEEP = f"more than {hcl.MAX_DEPTH} blocks, lists or objects inside one another"

@@ -435,7 +435,10 @@ def _came_and_went(
         return
     left = [_document_of_row(row) for row in gone]
     right = [_document_of(one) for one in come]
-    cache: dict[tuple[bytes | None, int], Counter[bytes]] = {}
+    opaque = [*(row.opaque for row in gone), *(one.found.opaque for one in come)]
+    cache: dict[tuple[bytes | None, int], Counter[bytes]] = {
+        (_content_of(None, text), 0): Counter() for text in opaque if text is not None
+    }
 
     def lines(document: Document) -> Counter[bytes]:
         key = (document.digest, document.item)
@@ -470,20 +473,29 @@ def _crosses(at: _Revision, old: str, new: str, context: Context) -> bool:
 
 
 def _document_of_row(row: ResourceRow) -> Document:
-    return Document(
-        row.path, row.api_group, row.kind, row.namespace, row.name, row.digest, row.item
-    )
+    digest = _content_of(row.digest, row.opaque)
+    return Document(row.path, row.api_group, row.kind, row.namespace, row.name, digest, row.item)
 
 
 def _document_of(one: _Come) -> Document:
     group, kind, namespace, name, _ = one.found.address
-    return Document(one.path, group, kind, namespace, name, one.found.digest, one.found.item)
+    digest = _content_of(one.found.digest, one.found.opaque)
+    return Document(one.path, group, kind, namespace, name, digest, one.found.item)
+
+
+def _content_of(digest: bytes | None, opaque: str | None) -> bytes | None:
+    """What two documents of the same content have in common, kept or not."""
+    return digest if opaque is None else hashlib.sha256(opaque.encode()).digest()
 
 
 def _added(at: _Revision, one: _Come, copied_from: str, context: Context) -> Iterable[Row]:
     rows = context.find(ResourceRow, repository=at.repository, branch=at.branch, path=one.path)
     left = [old for old in rows if not old.present and _address(old) == one.found.address]
-    row = left[0] if left else _new_resource(at, one)
+    row = (
+        max(left, key=lambda old: (old.last_revision, old.resource))
+        if left
+        else _new_resource(at, one)
+    )
     change = context.next_id(ChangeRow)
     yield _change_row(at, row, one.path, one.found, ADDED, change, [None], copied_from)
     yield from _field_rows(change, context.difference(None, _place_of(one.path, one.found)) or ())

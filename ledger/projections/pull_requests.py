@@ -70,6 +70,18 @@ class UnnamedRow(NamedTuple):
     commit_sha: str
 
 
+class _Claim(NamedTuple):
+    """A link that one event speaks for."""
+
+    repository: str
+    commit: str
+    number: int
+    grade: str
+    method: str
+    rank: int
+    reason: str
+
+
 PULL_REQUESTS = Table(
     "model_pull_request",
     PullRequestRow,
@@ -98,17 +110,8 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     elif isinstance(data, PullRequestMatched):
         rank, reason = _METHODS[data.method]
         text = reason.format(number=data.number)
-        yield from _link(
-            recorded,
-            data.repository,
-            data.commit,
-            data.number,
-            PROVED,
-            data.method,
-            rank,
-            text,
-            context,
-        )
+        claim = _Claim(data.repository, data.commit, data.number, PROVED, data.method, rank, text)
+        yield from _link(recorded, claim, context)
     elif isinstance(data, PullRequestMismatched):
         yield from _mismatched(recorded, data, context)
     elif isinstance(data, RefMoved) and data.ref.startswith(_PULLS):
@@ -125,17 +128,8 @@ def _named(recorded: RecordedEvent, data: RevisionObserved, context: Context) ->
     if named is not None:
         number, how = named
         reason = f"{how}; nothing in Git confirms it"
-        yield from _link(
-            recorded,
-            data.repository,
-            data.commit,
-            number,
-            INFERRED,
-            "subject",
-            _SUBJECT,
-            reason,
-            context,
-        )
+        claim = _Claim(data.repository, data.commit, number, INFERRED, "subject", _SUBJECT, reason)
+        yield from _link(recorded, claim, context)
     elif commit.patch_id:
         yield UnnamedRow(data.repository, commit.patch_id, data.commit)
         for other in context.find(PatchRow, repository=data.repository, patch_id=commit.patch_id):
@@ -170,10 +164,12 @@ def _head_moved(recorded: RecordedEvent, data: RefMoved, context: Context) -> It
 def _by_patch(
     recorded: RecordedEvent, repository: str, commit: str, number: int, context: Context
 ) -> Iterable[Row]:
-    reason = f"the head of #{number} has the same patch id, which says nothing of white space and may be shared"
-    yield from _link(
-        recorded, repository, commit, number, INFERRED, "patch_id", _PATCH, reason, context
+    reason = (
+        f"the head of #{number} has the same patch id, which says nothing of white space "
+        "and may be shared"
     )
+    claim = _Claim(repository, commit, number, INFERRED, "patch_id", _PATCH, reason)
+    yield from _link(recorded, claim, context)
 
 
 def _mismatched(
@@ -189,31 +185,13 @@ def _mismatched(
             f"{data.equal_paths} of them to the same content, so the content is not proved"
         )
         grade, rank = INFERRED, _DIFFERS
-    yield from _link(
-        recorded,
-        data.repository,
-        data.commit,
-        data.number,
-        grade,
-        "mismatch",
-        rank,
-        reason,
-        context,
-    )
+    claim = _Claim(data.repository, data.commit, data.number, grade, "mismatch", rank, reason)
+    yield from _link(recorded, claim, context)
 
 
-def _link(
-    recorded: RecordedEvent,
-    repository: str,
-    commit: str,
-    number: int,
-    grade: str,
-    method: str,
-    rank: int,
-    reason: str,
-    context: Context,
-) -> Iterable[Row]:
+def _link(recorded: RecordedEvent, claim: _Claim, context: Context) -> Iterable[Row]:
     """Puts a link unless a stronger one with that number stands, and chooses the best again."""
+    repository, commit, number, grade, method, rank, reason = claim
     links = {
         row.number: row for row in context.find(LinkRow, repository=repository, commit_sha=commit)
     }
@@ -249,7 +227,8 @@ def _contradicted(links: list[LinkRow]) -> list[LinkRow]:
             role=CONTRADICTED,
             grade=UNLINKED,
             rank=_NO_LINK,
-            reason=f"the message names #{row.number}, but the graph shows the head of #{proved[0]}: a contradiction, no link",
+            reason=f"the message names #{row.number}, but the graph shows the head of #{proved[0]}: "
+            "a contradiction, no link",
         )
         if row.method in ("subject", "mismatch") and row.number not in proved
         else row

@@ -6,9 +6,8 @@ They read the projections through the driver and give plain frozen data, which i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import difflib
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -270,7 +269,9 @@ class Asker:
             same = before[1] == after[1]
             found = fields.diff(before[0], after[0], syntax=after[1]) if same else None
             rows = [FieldChange("", "changed", before[0], after[0])] if found is None else found
-        shown = [Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows]
+        shown = [
+            Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows
+        ]
         return Difference(resource=resource, before=before_moment, after=after_moment, fields=shown)
 
     def log(
@@ -327,7 +328,9 @@ class Asker:
         if not tip:
             raise NotFoundError(f"{repository} has no tracked branch {branch!r}")
         if not at:
-            return Moment(at="now", commit_sha=tip[0][0], number=tip[0][1], clock="the branch as last read")
+            return Moment(
+                at="now", commit_sha=tip[0][0], number=tip[0][1], clock="the branch as last read"
+            )
         if "T" not in at:
             return self._moment_of_commit(repository, branch, at)
         moves = self._connection.rows(
@@ -339,13 +342,20 @@ class Asker:
         if seen:
             commit, when = seen[-1]
             number = self._number(repository, branch, commit)
-            return Moment(at=at, commit_sha=commit, number=number, clock=f"the ledger saw the branch there at {when}")
+            return Moment(
+                at=at,
+                commit_sha=commit,
+                number=number,
+                clock=f"the ledger saw the branch there at {when}",
+            )
         return self._inferred(repository, branch, at)
 
     def _inferred(self, repository: str, branch: str, at: str) -> Moment:
+        # Only what was there when the branch was first read; of what came later it is known when.
         rows = self._connection.rows(
-            "select commit_sha, number from model_revision where repository = ? and branch = ? "
-            "and superseded = 0 and landed_floor <= ? order by number desc limit 1",
+            "select r.commit_sha, r.number from model_revision r join model_ref_move m on m.key = r.move "
+            "where r.repository = ? and r.branch = ? and m.sequence = 1 and r.landed_floor <= ? "
+            "order by r.number desc limit 1",
             (repository, branch, at),
         )
         if not rows:
@@ -363,7 +373,9 @@ class Asker:
         if len(rows) != 1 or len(commit) < 4:
             what = "several revisions" if len(rows) > 1 else "no revision"
             raise UsageError(f"{commit!r} names {what} of {repository}@{branch}")
-        return Moment(at=commit, commit_sha=rows[0][0], number=rows[0][1], clock="the revision that was named")
+        return Moment(
+            at=commit, commit_sha=rows[0][0], number=rows[0][1], clock="the revision that was named"
+        )
 
     def _number(self, repository: str, branch: str, commit: str) -> int:
         rows = self._connection.rows(
@@ -388,7 +400,8 @@ class Asker:
         kept = [
             step
             for step in steps
-            if step.commit_sha in displaced or (not step.superseded and step.revision_number <= fork)
+            if step.commit_sha in displaced
+            or (not step.superseded and step.revision_number <= fork)
         ]
         return moment, kept
 
@@ -420,7 +433,9 @@ class Asker:
         state = self._state(steps)
         if state is None:
             word = "was removed by then" if steps else "was not declared yet"
-            raise NotFoundError(f"{resource.title()} {word}", hint="`ledger history` tells its whole story.")
+            raise NotFoundError(
+                f"{resource.title()} {word}", hint="`ledger history` tells its whole story."
+            )
         return state
 
     def _body_after(self, step: _Step) -> tuple[Value, str]:
@@ -430,7 +445,9 @@ class Asker:
         path = step.old_path or step.path
         return self._body(path, step.before_digest, step.before_item, step.before_opaque)
 
-    def _body(self, path: str, digest: bytes | None, item: int, opaque: str | None) -> tuple[Value, str]:
+    def _body(
+        self, path: str, digest: bytes | None, item: int, opaque: str | None
+    ) -> tuple[Value, str]:
         if opaque is not None:
             return msgspec.json.decode(opaque), FIELDS
         if digest is None:
@@ -457,12 +474,16 @@ class Asker:
             "where change = ? order by sequence",
             (step.change,),
         )
-        return [FieldChange(field, action, _value(old), _value(new)) for field, action, old, new in rows]
+        return [
+            FieldChange(field, action, _value(old), _value(new)) for field, action, old, new in rows
+        ]
 
     def _fields(self, step: _Step, wanted: str) -> list[Field]:
         rows = self._rows(step)
         if not wanted:
-            return [Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows]
+            return [
+                Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows
+            ]
         found: list[Field] = []
         for one in rows:
             if fields.matches(one.field, wanted):
@@ -472,11 +493,17 @@ class Asker:
     def _narrowed(self, step: _Step, row: FieldChange, wanted: str) -> list[Field]:
         """A row on a subtree, cut down to the fields below it that were asked for."""
         whole = [Field(field=row.field, action=row.action, old=row.old, new=row.new)]
-        if row.field and not isinstance(row.old, dict | list) and not isinstance(row.new, dict | list):
+        if (
+            row.field
+            and not isinstance(row.old, dict | list)
+            and not isinstance(row.new, dict | list)
+        ):
             return whole
         before, after = self._body_before(step), self._body_after(step)
         old, new = self._leaves(before, row.field, wanted), self._leaves(after, row.field, wanted)
-        everything = len(self._leaves(before, row.field, "")) + len(self._leaves(after, row.field, ""))
+        everything = len(self._leaves(before, row.field, "")) + len(
+            self._leaves(after, row.field, "")
+        )
         if row.field and len(old) + len(new) == everything:
             return whole
         found: list[Field] = []
@@ -500,7 +527,9 @@ class Asker:
             if fields.under(path, above) and (not wanted or fields.matches(path, wanted))
         }
 
-    def _change(self, resources: Sequence[ResourceName], step: _Step, changed: list[Field]) -> Change:
+    def _change(
+        self, resources: Sequence[ResourceName], step: _Step, changed: list[Field]
+    ) -> Change:
         owner = next(one for one in resources if one.resource == step.resource)
         return Change(
             resource=step.resource,
@@ -554,8 +583,14 @@ def _below(path: str) -> str:
 def _revision(row: dict[str, object]) -> Revision:
     link = Link(number=row["pull_request"], grade=row["link_grade"], reason=row["link_reason"])  # type: ignore[arg-type]
     taken = {"pull_request", "link_grade", "link_reason", "superseded"}
-    people = {"author": ("author_name", "author_email"), "committer": ("committer_name", "committer_email")}
-    persons = {who: Person(name=str(row[name]), email=str(row[mail])) for who, (name, mail) in people.items()}
+    people = {
+        "author": ("author_name", "author_email"),
+        "committer": ("committer_name", "committer_email"),
+    }
+    persons = {
+        who: Person(name=str(row[name]), email=str(row[mail]))
+        for who, (name, mail) in people.items()
+    }
     names = {column for pair in people.values() for column in pair}
     rest = {name: value for name, value in row.items() if name not in taken | names}
     return Revision(**rest, **persons, superseded=bool(row["superseded"]), pull_request=link)  # type: ignore[arg-type]

@@ -30,7 +30,9 @@ SHORT_NAMES = {
     "svc": "Service",
 }  # fmt: skip
 _IDENTITY = re.compile(r"^[0-9a-f]{20}$")
-_TERRAFORM = re.compile(r"^(?:(?:data|module|var|variable|output|local|provider)\.)?[A-Za-z_][\w-]*(?:\.[\w-]+)*$")
+_TERRAFORM = re.compile(
+    r"^(?:(?:data|module|var|variable|output|local|provider)\.)?[A-Za-z_][\w-]*(?:\.[\w-]+)*$"
+)
 _COLUMNS = (
     "resource", "repository", "branch", "path", "api_group", "kind", "namespace", "name",
     "present", "first_revision", "last_revision",
@@ -100,10 +102,14 @@ def _listing(found: Sequence[ResourceName]) -> str:
         for one in found[:MANY]
     ]
     more = [f"  … and {len(found) - MANY} more"] if len(found) > MANY else []
-    return "\n".join(["Narrow it with -n, --path, --repository, or name one by its identity:", *rows, *more])
+    return "\n".join(
+        ["Narrow it with -n, --path, --repository, or name one by its identity:", *rows, *more]
+    )
 
 
-def _select(connection: Connection, where: str, parameters: Sequence[object], scope: Scope) -> list[ResourceName]:
+def _select(
+    connection: Connection, where: str, parameters: Sequence[object], scope: Scope
+) -> list[ResourceName]:
     values = list(parameters)
     for column in ("repository", "branch"):
         if wanted := getattr(scope, column):
@@ -116,13 +122,18 @@ def _select(connection: Connection, where: str, parameters: Sequence[object], sc
         f"select {', '.join(_COLUMNS)} from model_resource where {where} "  # noqa: S608
         "order by repository, branch, path, kind, name, ordinal, resource"
     )
-    rows = [ResourceName(**dict(zip(_COLUMNS, row, strict=True))) for row in connection.rows(sql, values)]
+    rows = [
+        ResourceName(**dict(zip(_COLUMNS, row, strict=True)))
+        for row in connection.rows(sql, values)
+    ]
     return [one for one in rows if scope.path in one.path]
 
 
 def branches(connection: Connection, scope: Scope) -> list[tuple[str, str]]:
     """(repository, branch) of every tracked branch within the scope."""
-    rows = connection.rows("select repository, branch from model_branch order by repository, branch")
+    rows = connection.rows(
+        "select repository, branch from model_branch order by repository, branch"
+    )
     return [
         (repository, branch)
         for repository, branch in rows
@@ -154,7 +165,9 @@ def _by_name(connection: Connection, name: str, scope: Scope) -> list[ResourceNa
         for known in kinds(connection):
             if kind.lower() == known.lower() or is_kind(word, known):
                 rows = _select(connection, "kind = ? and name = ?", (known, rest), scope)
-                found += [one for one in rows if not group or one.api_group == group or kind == known]
+                found += [
+                    one for one in rows if not group or one.api_group == group or kind == known
+                ]
         return found
     found = _select(connection, "name = ?", (name,), scope)
     if not found and _TERRAFORM.match(name):

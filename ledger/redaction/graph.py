@@ -50,12 +50,12 @@ class Graph:
     shape: list[type[yaml.Event]] = field(default_factory=list)
 
 
-class TooHard(Exception):
+class TooHardError(Exception):
     """The text is no YAML, or more than the limits allow: the caller falls back to line rules."""
 
 
 def compose(blob: bytes) -> Graph:
-    """The graph of all documents of a stream; TooHard past 100,000 events or 200 levels.
+    """The graph of all documents of a stream; TooHardError past 100,000 events or 200 levels.
 
     Made from libyaml's events without recursion, about 2 microseconds an event. JSON is YAML here.
     """
@@ -65,7 +65,7 @@ def compose(blob: bytes) -> Graph:
         text = blob[mark:].decode()
         _build(graph, blob[mark:])
     except (yaml.YAMLError, ValueError) as error:
-        raise TooHard(str(error)) from error
+        raise TooHardError(str(error)) from error
     if mark or len(text) < len(blob):
         _to_bytes(graph, text, mark)
     return graph
@@ -76,39 +76,47 @@ def _build(graph: Graph, blob: bytes) -> None:
     anchors: dict[str, Node] = {}
     flow = 0
     for event in yaml.parse(blob, _LOADER):
-        graph.shape.append(type(event))
+        kind = type(event)
+        graph.shape.append(kind)
         if len(graph.shape) > MAX_EVENTS or len(stack) > MAX_DEPTH:
-            raise TooHard("too many events or levels")
-        if isinstance(event, yaml.DocumentStartEvent):
-            anchors = {}
-        elif isinstance(event, yaml.CollectionEndEvent):
-            node = stack.pop()
-            node.end = event.end_mark.index
-            flow -= node.in_flow
-        elif isinstance(event, yaml.NodeEvent):
+            raise TooHardError("too many events or levels")
+        if isinstance(event, yaml.NodeEvent):
             node = _node(event, anchors, in_flow=flow > 0)
             if stack:
                 stack[-1].children.append(node)
-            if isinstance(event, yaml.CollectionStartEvent):
+            if kind is yaml.ScalarEvent:
+                graph.spans.append((node.start, node.end))
+            elif kind is yaml.AliasEvent:
+                graph.spans.append(_span(event))
+                continue
+            else:
                 stack.append(node)
                 flow += node.in_flow
-            else:
-                graph.spans.append((event.start_mark.index, event.end_mark.index))
-            if not isinstance(event, yaml.AliasEvent):
-                graph.nodes.append(node)
+            graph.nodes.append(node)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            node = stack.pop()
+            node.end = _span(event)[1]
+            flow -= node.in_flow
+        elif kind is yaml.DocumentStartEvent:
+            anchors = {}
+
+
+def _span(event: yaml.Event) -> tuple[int, int]:
+    first, last = event.start_mark, event.end_mark
+    return (first.index if first else 0), (last.index if last else 0)
 
 
 def _node(event: yaml.NodeEvent, anchors: dict[str, Node], *, in_flow: bool) -> Node:
     anchor = event.anchor or ""
     if isinstance(event, yaml.AliasEvent):
         if anchor not in anchors:
-            raise TooHard("unknown alias")
+            raise TooHardError("unknown alias")
         return anchors[anchor]
-    node = Node("scalar", event.start_mark.index, event.end_mark.index, anchor=anchor)
+    node = Node("scalar", *_span(event), anchor=anchor)
     if isinstance(event, yaml.ScalarEvent):
         node.text, node.style, node.in_flow = event.value, event.style or "", in_flow
         node.binary = event.tag == _BINARY
-    else:
+    elif isinstance(event, yaml.CollectionStartEvent):
         node.sort = "mapping" if isinstance(event, yaml.MappingStartEvent) else "sequence"
         node.in_flow = bool(event.flow_style)
     if anchor:

@@ -19,11 +19,15 @@ RULE = "kubernetes secret"
 
 _BREAK = rb"\xc2\x85|\xe2\x80[\xa8\xa9]"
 _LINE = re.compile(rb"((?:(?!" + _BREAK + rb")[^\r\n])*+)(?:\r\n?|\n|" + _BREAK + rb"|\Z)")
-_HEAD = re.compile(rb"(?P<blank>[ \t]*+)(?P<mark>(?:(?:#+|//+|\*|>)[ \t]*+)?)(?P<dash>(?:-[ \t]+)*+)")
+_HEAD = re.compile(
+    rb"(?P<blank>[ \t]*+)(?P<mark>(?:(?:#+|//+|\*|>)[ \t]*+)?)(?P<dash>(?:-[ \t]+)*+)"
+)
 _DIFF = re.compile(rb"(?m)^@@ -\d")
 _OPENER = re.compile(rb"(?:[dD]ata|literals|last-applied-configuration)[\"']?[ \t]*:")
 _REGION_KEY = re.compile(rb"[\"']?(?P<name>data|stringData|literals)[\"']?[ \t]*:(?:[ \t]+|\Z)")
-_APPLIED_KEY = re.compile(rb"[\"']?kubectl\.kubernetes\.io/last-applied-configuration[\"']?[ \t]*:[ \t]*")
+_APPLIED_KEY = re.compile(
+    rb"[\"']?kubectl\.kubernetes\.io/last-applied-configuration[\"']?[ \t]*:[ \t]*"
+)
 _KEY = re.compile(rb"[\"']?[\w./-]+[\"']?[ \t]*:(?:[ \t]+|\Z)")
 _LITERAL = re.compile(rb"-[ \t]+(?P<quote>[\"']?)[\w.-]+=(?P<value>.*)", re.DOTALL)
 _PROPERTIES = rb"(?:[&!]\S*(?:[ \t]+|\Z))*+"
@@ -41,9 +45,7 @@ _JSON = re.compile(
 )
 _BRACES = re.compile(rb"[{}\[\]]")
 _BRACES_AND_STRINGS = re.compile(rb"\"(?:[^\"\\]|\\.)*+\"|'[^'\r\n]*+'|[{}\[\]]")
-_BRACES_AND_ESCAPED = re.compile(
-    rb"\\{1,8}\"(?:[^\"\\]|\\(?!\\{0,7}\"))*+\\{1,8}\"|[{}\[\]]"
-)
+_BRACES_AND_ESCAPED = re.compile(rb"\\{1,8}\"(?:[^\"\\]|\\(?!\\{0,7}\"))*+\\{1,8}\"|[{}\[\]]")
 _STEP = {b"{": 1, b"[": 1, b"}": -1, b"]": -1}
 
 
@@ -152,7 +154,9 @@ class _Reader:
     def _is_in(self, region: _Region, mark: bytes, at: int, column: int, stop: int) -> bool:
         """Hide what a line of the region holds; False if the line is not of the region."""
         text = self.blob[at:stop]
-        if (column == 0 and text.startswith((b"---", b"..."))) or (region.mark and region.mark != mark):
+        if (column == 0 and text.startswith((b"---", b"..."))) or (
+            region.mark and region.mark != mark
+        ):
             return False
         if not region.mark and text.startswith((b"#", b"{{")):  # at any indentation
             self.close()
@@ -258,7 +262,9 @@ def _json_edits(blob: bytes, start: int, end: int, name: bytes) -> list[Edit]:
         is_key = blob[position : position + 99].lstrip().startswith(b":")
         if not is_key and not keeps(text):
             value = decoded(text) if name == b"data" else text
-            edits.append(Edit(token.end() - len(token[0].lstrip()), position, value, RULE, b'"', b'"'))
+            edits.append(
+                Edit(token.end() - len(token[0].lstrip()), position, value, RULE, b'"', b'"')
+            )
     return []
 
 

@@ -10,13 +10,13 @@ the rules of `lines.py` hide more.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from ledger.redaction.graph import Graph, Node, TooHard, compose
+from ledger.redaction.graph import Graph, Node, TooHardError, compose
 from ledger.redaction.lines import line_edits
 from ledger.redaction.names import keeps
 from ledger.redaction.scan import may_be_binary, unescape
@@ -31,13 +31,15 @@ _WORD = re.compile(rb"Secret(?<![A-Za-z0-9_.-]Secret)(?:List)?(?![A-Za-z0-9_-])"
 _BEHIND_WORD = re.compile(rb"\\{0,8}[\"']?[ \t]*(?:[\r\n,}\]#\\]|\xc2\x85|\xe2\x80|\Z)")
 _KIND = re.compile(rb"kind\\{0,8}[\"']?\s{0,9}:")
 _VALUES = re.compile(rb"(?:data|stringData|literals)\\{0,8}[\"']?\s{0,9}:")
-_HOLDER = re.compile(rb"data(?<![A-Za-z]data)(?![A-Za-z])|stringData|last-applied-conf|literals|patch")
+_HOLDER = re.compile(
+    rb"data(?<![A-Za-z]data)(?![A-Za-z])|stringData|last-applied-conf|literals|patch"
+)
 _DOCUMENT = re.compile(rb"(?m)^---(?=\s|\Z)")
 _TEMPLATED_KIND = re.compile(r"\{\{.*\bSecret\b|\bSecret\b.*\{\{")
 _TEMPLATE_PATH = re.compile(r"[.$][A-Za-z_][\w.]*")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w.-]*")
 _COMMENT_LINE = re.compile(rb"[ \t]*#")
-_COMMENT = re.compile(rb"(?:^|(?<=[ \t\r\n]))#[ \t]*([^\r\n]*)")
+_COMMENT = re.compile(rb"#(?:(?<=[\s\x85\xa8\xa9]#)|(?<=\A#))[ \t]*([^\r\n]*)")
 
 
 class _Entry(NamedTuple):
@@ -56,7 +58,7 @@ def secret_edits(blob: bytes) -> list[Edit]:
     try:
         graph = compose(blob)
         if all(node.sort == "scalar" for node in graph.nodes):
-            raise TooHard("prose or code, which YAML takes for one long string")
+            raise TooHardError("prose or code, which YAML takes for one long string")
         edits = _Hider(blob, graph).edits
         hidden = apply(blob, edits, b"", Counter())
         if hidden is blob:
@@ -64,7 +66,7 @@ def secret_edits(blob: bytes) -> list[Edit]:
         result = compose(hidden)
         if result.shape == graph.shape and not _Hider(hidden, result).edits:
             return edits
-    except TooHard:
+    except TooHardError:
         pass
     return list(_fallback(blob))
 
@@ -83,7 +85,9 @@ def _secret_kinds(blob: bytes) -> Iterator[int]:
     for word in _WORD.finditer(blob):
         start = word.start()
         low = max(0, start - 200)
-        line = blob[max(blob.rfind(b"\n", low, start), blob.rfind(b"\r", low, start), low - 1) + 1 : start]
+        line = blob[
+            max(blob.rfind(b"\n", low, start), blob.rfind(b"\r", low, start), low - 1) + 1 : start
+        ]
         if (b"kind" in line and _KIND.search(line)) or (
             _BEHIND_WORD.match(blob, word.end()) and _stands_alone(line)
         ):
@@ -113,7 +117,7 @@ def _fallback(blob: bytes) -> Iterator[Edit]:
 
 
 class _Hider:
-    """Walks a graph once and collects the edits that hide its Secrets; TooHard past a budget of steps."""
+    """Walks a graph once and collects the edits that hide its Secrets; TooHardError past a budget of steps."""
 
     def __init__(self, blob: bytes, graph: Graph) -> None:
         self.blob = blob
@@ -176,7 +180,7 @@ class _Hider:
     def _count(self, steps: int) -> None:
         self.steps += steps + 1
         if self.steps > _MAX_STEPS:
-            raise TooHard("too many merges")
+            raise TooHardError("too many merges")
 
     def _secret(self, entries: list[_Entry]) -> None:
         for entry in entries:
@@ -257,17 +261,21 @@ class _Hider:
 
     def _comments(self, start: int, end: int) -> None:
         """Hide the comments between two positions: they stand outside of all written scalars."""
-        index = bisect_left(self.spans, (start, 0))
-        while start < end:
-            span = self.spans[index] if index < len(self.spans) else (end, end)
+        while (start := self.blob.find(b"#", start, end)) >= 0:
             self._count(1)
-            for comment in _COMMENT.finditer(self.blob, start, min(span[0], end)):
-                text = comment[1].rstrip()
-                if not keeps(text):
-                    first = comment.start(1)
-                    self.edits.append(Edit(first, first + len(text), text, RULE))
-            start = max(start, span[1])
-            index += 1
+            index = bisect_right(self.spans, (start, len(self.blob)))
+            if index and self.spans[index - 1][1] > start:
+                start = self.spans[index - 1][1]
+                continue
+            comment = _COMMENT.match(self.blob, start, end)
+            if comment is None:
+                start += 1
+                continue
+            text = comment[1].rstrip()
+            if not keeps(text):
+                first = comment.start(1)
+                self.edits.append(Edit(first, first + len(text), text, RULE))
+            start = comment.end()
 
     def _speaking_comments(self) -> None:
         """Line rules for runs of comment lines that mention a Secret."""

@@ -60,7 +60,8 @@ def pattern_edits(blob: bytes, patterns: Patterns) -> list[Edit]:
         byte_of[place], before = position, place
     tokens = [match.span() for match in TOKEN.finditer(blob)] if spans else []
     edits = []
-    for start, end in ((byte_of[start], byte_of[end]) for start, end in spans):
+    for first, last in spans:
+        start, end = byte_of[first], byte_of[last]
         touched = [span for span in tokens if span[0] < end and start < span[1]]
         start = min([start, *(span[0] for span in touched)])
         end = max([end, *(span[1] for span in touched)])
@@ -74,7 +75,8 @@ def _find(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
         start = line.start()
         while start < line.end():
             stop = min(start + WINDOW, line.end())
-            for match in pattern.finditer(text, start, stop):
+            for found in pattern.finditer(text, start, stop):
+                match = found
                 if match.end() == stop < line.end():  # it may go on behind the window
                     match = pattern.match(text, match.start(), line.end()) or match
                 first, last = match.span(group) if match.start(group) >= 0 else match.span()
@@ -86,7 +88,9 @@ def _find(pattern: re.Pattern[str], text: str) -> Iterator[tuple[int, int]]:
 
 def _compile(text: str) -> re.Pattern[str]:
     if len(text) > MAX_LENGTH:
-        raise UsageError(f"The redaction pattern {text[:40]!r}... is longer than {MAX_LENGTH:,} characters.")
+        raise UsageError(
+            f"The redaction pattern {text[:40]!r}... is longer than {MAX_LENGTH:,} characters."
+        )
     try:
         pattern = re.compile(text, re.MULTILINE)
         tree = importlib.import_module("re._parser").parse(text, re.MULTILINE)
@@ -96,8 +100,10 @@ def _compile(text: str) -> re.Pattern[str]:
             f"The redaction pattern {text!r} is no regular expression: {error}",
             hint="Write it in the syntax of Python's re module.",
         ) from error
-    except _TooCostly as error:
-        raise UsageError(f"The redaction pattern {text!r} is too costly: {error}.", hint=_HINT) from None
+    except _TooCostlyError as error:
+        raise UsageError(
+            f"The redaction pattern {text!r} is too costly: {error}.", hint=_HINT
+        ) from None
     if pattern.match(""):
         raise UsageError(
             f"The redaction pattern {text!r} matches the empty text.",
@@ -106,7 +112,7 @@ def _compile(text: str) -> re.Pattern[str]:
     return pattern
 
 
-class _TooCostly(Exception):
+class _TooCostlyError(Exception):
     """Why a pattern may take more steps than a line is worth."""
 
 
@@ -134,7 +140,7 @@ class _Cost:
         for operation, argument in reversed(list(items)):
             one = self._node(str(operation), argument, part.first)
             if one.ways * part.ways > MAX_WAYS:
-                raise _TooCostly("it can match one text in too many ways")
+                raise _TooCostlyError("it can match one text in too many ways")
             part = _Part(one.ways * part.ways, one.first)
         return part
 
@@ -166,7 +172,9 @@ class _Cost:
         if name == "POSSESSIVE_REPEAT":
             return _Part(1, after)
         if inner.ways > 1 and inner.ways ** min(high, 16) > MAX_WAYS:
-            raise _TooCostly("a repeat holds another repeat or choice that can share the same text")
+            raise _TooCostlyError(
+                "a repeat holds another repeat or choice that can share the same text"
+            )
         rounds = max(high - low, 0) + 1 if inner.first & follow else 1
         return _Part(inner.ways**high * rounds, after)
 
@@ -193,4 +201,4 @@ class _Cost:
             parts = [self._characters(str(kind), value) for kind, value in argument[negated:]]
             union = frozenset[str]().union(*parts)
             return _ALPHABET - union if negated else union
-        raise _TooCostly("it refers back to what it has matched")
+        raise _TooCostlyError("it refers back to what it has matched")

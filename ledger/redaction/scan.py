@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-
 SECRET, KEY, SHAPE, LOGIN = 1, 2, 4, 8
 
 
@@ -40,9 +39,7 @@ _SIGN = re.compile(
     rb"\0(?:e(?:" + _TOKEN + rb"|y(?:-----| ----| bloc|-1)|" + _SOME_KEY + rb")"
     rb"|o(?:" + _PASSWORD + rb"|\0[baprs]-)|" + _PASSWD + rb"|" + _SHAPES + rb")"
 ).search
-_SHAPE_SIGN = re.compile(
-    rb"\0(?:ey(?:-----| ----| bloc|-1)|o\0[baprs]-|" + _SHAPES + rb")"
-).search
+_SHAPE_SIGN = re.compile(rb"\0(?:ey(?:-----| ----| bloc|-1)|o\0[baprs]-|" + _SHAPES + rb")").search
 _MORE_SIGNS = re.compile(rb"_(?:pass|(?<=npm_))").search
 _KEY = re.compile(
     rb"\0(?:e(?:" + _TOKEN + rb"|" + _SOME_KEY + rb")|o" + _PASSWORD + rb"|" + _PASSWD + rb")"

@@ -14,7 +14,9 @@ RULE = "terraform variable"
 _VARIABLE = re.compile(rb"(?m)^[ \t]*variable[ \t]+(?:\"[^\"\r\n]*\"|\w+)[ \t]*\{")
 _SENSITIVE = re.compile(rb"(?m)(?:^|\{)[ \t]*sensitive[ \t]*=[ \t]*true\b")
 _DEFAULT = re.compile(rb"(?m)(?:^|\{)[ \t]*default[ \t]*=[ \t]*")
-_NEXT_ATTRIBUTE = re.compile(rb"(?m)^[ \t]*(?:type|description|sensitive|nullable|ephemeral)[ \t]*=")
+_NEXT_ATTRIBUTE = re.compile(
+    rb"(?m)^[ \t]*(?:type|description|sensitive|nullable|ephemeral)[ \t]*="
+)
 _VALIDATION = re.compile(rb"(?m)^[ \t]*validation[ \t]*\{")
 _BLOCK_END = re.compile(rb"(?m)^\}")
 _HEREDOC = re.compile(rb"<<[-~]?(\w+)[ \t]*(?:\r\n?|\n)")

@@ -11,13 +11,46 @@ from typing import NamedTuple
 from ledger.redaction.spans import Edit
 
 _CODE = frozenset(
-    "tf tofu hcl tfvars py go js jsx ts tsx mjs java kt rb rs c h cc cpp cs php ps1 rego jsonnet"
-    " libsonnet cue nix groovy scala swift lua bzl star".split()
+    (
+        "tf",
+        "tofu",
+        "hcl",
+        "tfvars",
+        "py",
+        "go",
+        "js",
+        "jsx",
+        "ts",
+        "tsx",
+        "mjs",
+        "java",
+        "kt",
+        "rb",
+        "rs",
+        "c",
+        "h",
+        "cc",
+        "cpp",
+        "cs",
+        "php",
+        "ps1",
+        "rego",
+        "jsonnet",
+        "libsonnet",
+        "cue",
+        "nix",
+        "groovy",
+        "scala",
+        "swift",
+        "lua",
+        "bzl",
+        "star",
+    )
 )
-_SETTINGS = frozenset("env properties ini cfg conf toml".split())
-_QUOTING = frozenset("toml tf tofu hcl tfvars json cue".split())
-_PROSE = frozenset("md markdown txt rst adoc".split())
-_BARE_COLON = frozenset("properties ini cfg conf".split())
+_SETTINGS = frozenset(("env", "properties", "ini", "cfg", "conf", "toml"))
+_QUOTING = frozenset(("toml", "tf", "tofu", "hcl", "tfvars", "json", "cue"))
+_PROSE = frozenset(("md", "markdown", "txt", "rst", "adoc"))
+_BARE_COLON = frozenset(("properties", "ini", "cfg", "conf"))
 
 
 class Traits(NamedTuple):
@@ -67,6 +100,8 @@ _REST = re.compile(rb"[^\r\n]*")
 _EXPRESSION = re.compile(rb"(?:[A-Za-z_][\w.]{0,99})?\(")
 _FLOW_WORD = re.compile(rb"[^,}\]\r\n]*")
 _ELEMENT = re.compile(rb"[^<\r\n]*")
+_LAST_WORD = re.compile(rb"(\S{1,200})[ \t]*+(?=[\r\n]|\Z)")
+_QUERY_WORD = re.compile(rb"[^\s&#\"'<>\\;]*")
 _SHELL_WORD = re.compile(rb"(?:[^\s\"'`;&<>|\\]|\\[^\s\"'])*+")
 _NUMBER = re.compile(rb"-?[\d.]+(?=[ \t]*[,}\]])")
 _COMMENT = re.compile(rb"[ \t]#[^\r\n]*")
@@ -118,7 +153,9 @@ def _written(blob: bytes, start: int, place: Place) -> Edit | None:
     if first_byte in (b'"', b"'"):  # not closed on its line: a scalar that goes on below, or broken
         end = _line_end(blob, start)
         end = max(end, deeper_lines(blob, end, place.column)[1]) if in_yaml else end
-        return Edit(start, end, flat(blob[start:end].strip(b"\"'")), place.rule, first_byte, first_byte)
+        return Edit(
+            start, end, flat(blob[start:end].strip(b"\"'")), place.rule, first_byte, first_byte
+        )
     if place.traits.code or place.opener == b"$":
         return None
     return _plain(blob, start, place)
@@ -159,6 +196,8 @@ def _plain(blob: bytes, start: int, place: Place) -> Edit | None:
         return _yaml_plain(blob, start, place)
     if _EXPRESSION.match(blob, start):
         return None
+    if place.opener in (b"?", b"&"):
+        return _unquoted_edit(blob, start, _end(_QUERY_WORD, blob, start), place)
     if place.own_line and (place.item or place.spaced or place.traits.settings):
         return _unquoted_edit(blob, start, _line_end(blob, start), place)
     return _unquoted_edit(blob, start, _end(_SHELL_WORD, blob, start), place)
@@ -168,8 +207,7 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     if blob[start : start + 1] in (b"{", b"[", b"(") and not blob.startswith(b"{{", start):
         return None
     if not place.own_line:
-        in_flow = place.close or place.opener in (b"{", b",", b"[")
-        return _unquoted_edit(blob, start, _end(_FLOW_WORD, blob, start), place) if in_flow else None
+        return _inline(blob, start, place)
     if place.close and (number := _NUMBER.match(blob, start)):
         return _unquoted_edit(blob, start, number.end(), place)
     end = _line_end(blob, start)
@@ -185,6 +223,16 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     return _unquoted_edit(blob, start, deeper_lines(blob, end, place.column)[1], place)
 
 
+def _inline(blob: bytes, start: int, place: Place) -> Edit | None:
+    """A value in a flow mapping; in running text only one last word that is more than letters."""
+    if place.close or place.opener in (b"{", b",", b"["):
+        return _unquoted_edit(blob, start, _end(_FLOW_WORD, blob, start), place)
+    word = _LAST_WORD.match(blob, start)
+    if word is None or word[1].isalpha():
+        return None
+    return _unquoted_edit(blob, start, word.end(1), place)
+
+
 def _is_sentence(text: bytes, words: int) -> bool:
     """Whether a line speaks about a password: many words, or three and a full stop."""
     found = len(text.split(b" #", 1)[0].split())
@@ -194,7 +242,8 @@ def _is_sentence(text: bytes, words: int) -> bool:
 
 def _unquoted_edit(blob: bytes, start: int, end: int, place: Place) -> Edit:
     comment = _COMMENT.search(blob, start - 1, end)
-    if comment and b"\n" not in blob[start:end]:
+    is_value = place.traits.settings and place.separator == b"="  # to some readers it is no comment
+    if comment and not is_value and b"\n" not in blob[start:end]:
         end = max(start, comment.start())
     value = blob[start:end].rstrip()
     quote = place.close if place.close.endswith(b'\\"') else b'"'

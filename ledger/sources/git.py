@@ -170,7 +170,7 @@ def _remote_refs(options: GitOptions) -> tuple[dict[str, str], list[str]]:
     if not branches:
         raise SourceError(
             f"source {options.name}: {options.url} has no default branch",
-            hint='Name one: `branch = "…"` in ledger.toml. An empty repository has none.',
+            hint='Name one in ledger.toml: branches = ["…"]. An empty repository has none.',
         )
     return found, branches
 
@@ -363,7 +363,11 @@ def _commits(
     """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile."""
     if not tips:
         return
-    stream = state.mirror.patch_ids(tips, exclude) if not mainline and state.options.pull_requests else iter(())
+    stream = (
+        state.mirror.patch_ids(tips, exclude)
+        if not mainline and state.options.pull_requests
+        else iter(())
+    )
     patches = _PatchIds(stream)
     waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
     with state.mirror.objects() as read:
@@ -522,7 +526,9 @@ class _Head:
 
 def _head(state: _Pull, commit: RawCommit, raw: bytes | None) -> _Head:
     if raw is None:
-        raise SourceError(f"source {state.options.name}: commit {commit.commit} is missing from the repository")
+        raise SourceError(
+            f"source {state.options.name}: commit {commit.commit} is missing from the repository"
+        )
     return _Head(read_commit(raw), "sha256:" + hashlib.sha256(raw).hexdigest())
 
 

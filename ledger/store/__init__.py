@@ -21,7 +21,7 @@ import msgspec
 from ledger import codec, contents
 from ledger.contents import Content
 from ledger.errors import IntegrityError, StoreError
-from ledger.events import NewEvent, RecordedEvent
+from ledger.events import EnvironmentMapped, NewEvent, RecordedEvent
 from ledger.merkle import TreeHead, extend, leaf_hash, root_from_tiles
 from ledger.store import drivers
 from ledger.store.drivers import POSTGRESQL, Connection
@@ -213,6 +213,13 @@ class Store:
         )
         return self._decode(*rows[0]) if rows else None
 
+    def environments(self) -> list[str]:
+        """The names of all environments that were ever mapped."""
+        rows = self.connection.rows(
+            "select distinct stream from log_event where type = ?", [EnvironmentMapped.TYPE]
+        )
+        return [row[0].removeprefix("environment/") for row in rows]
+
     def _decode(self, position: int, leaf: bytes) -> RecordedEvent:
         return codec.decode(position, bytes(leaf), self.attachment)
 
@@ -309,7 +316,7 @@ def _encode_all(
                 event.occurred_at,
                 recorded_at,
                 encoded.leaf,
-            )  # fmt: skip
+            )
         )
         recorded.append(
             RecordedEvent(

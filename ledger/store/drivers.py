@@ -70,7 +70,7 @@ def _upsert_sql(table: str, columns: Sequence[str], key: Sequence[str], source: 
     sets = ", ".join(f"{column} = excluded.{column}" for column in rest)
     action = f"do update set {sets}" if sets else "do nothing"
     names = ", ".join(columns)
-    return f"insert into {table} ({names}) {source} on conflict ({', '.join(key)}) {action}"  # noqa: S608
+    return f"insert into {table} ({names}) {source} on conflict ({', '.join(key)}) {action}"
 
 
 class SqliteConnection:

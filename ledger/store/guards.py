@@ -155,7 +155,9 @@ def check_guards(connection: Connection) -> None:
 
 
 def _missing_on_sqlite(connection: Connection) -> set[str]:
-    found: dict[str, str] = dict(connection.rows("select name, sql from sqlite_master where type = 'trigger'"))
+    found: dict[str, str] = dict(
+        connection.rows("select name, sql from sqlite_master where type = 'trigger'")
+    )
     return {name for name, sql in _sqlite_triggers().items() if found.get(name) != sql}
 
 

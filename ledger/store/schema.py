@@ -288,4 +288,6 @@ def _sqlalchemy_url(url: str) -> Any:
     scheme, _, rest = url.partition("://")
     if scheme.startswith("postgres"):
         return f"postgresql+psycopg://{rest}"
-    return URL.create("sqlite", database=drivers.sqlite_path(url))  # a path may hold a question mark
+    return URL.create(
+        "sqlite", database=drivers.sqlite_path(url)
+    )  # a path may hold a question mark

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+
 from ledger.store.guards import guard_statements
 
 revision = "0003"
