@@ -118,7 +118,10 @@ def load() -> Settings:
 def _check(path: Path, settings: Settings) -> None:
     names = [one.name for one in settings.source]
     for name in names:
-        check_name(name)
+        try:
+            check_name(name)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
         if names.count(name) > 1:
             raise UsageError(f"{path}: two sources are called {name!r}")
     environments = [one.name for one in settings.environment]
@@ -132,7 +135,7 @@ def _check(path: Path, settings: Settings) -> None:
 
 def check_name(name: str) -> None:
     """Raises UsageError unless the name can stand for a source everywhere."""
-    if not _NAME.match(name):
+    if not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} cannot be the name of a source",
             hint="Use lower-case letters, digits, dots, dashes and underscores.",

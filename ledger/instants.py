@@ -9,7 +9,7 @@ from ledger.errors import UsageError
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _RELATIVE = re.compile(
-    r"^(\d{1,6})\s*(s|m|min|h|d|w|second|minute|hour|day|week|month|year)s?(?:\s+ago)?$"
+    r"^([0-9]{1,6})\s*(s|m|min|h|d|w|second|minute|hour|day|week|month|year)s?(?:\s+ago)?$"
 )
 _UNITS = {
     "s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
@@ -29,14 +29,15 @@ def parse_instant(text: str, now: str) -> str:
     if match := _RELATIVE.match(text.lower().replace(".", " ")):
         span = timedelta(seconds=int(match[1]) * _UNITS[match[2]])
         try:
-            return (datetime.strptime(now, FORMAT).replace(tzinfo=UTC) - span).strftime(FORMAT)
+            then = datetime.strptime(now, FORMAT).replace(tzinfo=UTC) - span
+            return then.strftime(FORMAT).rjust(20, "0")
         except OverflowError:
             return "0001-01-01T00:00:00Z"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
             f"{text!r} is no time", hint="Write 2026-09-01, 2026-09-01T02:00Z or 2h."
         ) from None
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return moment.strftime(FORMAT)
+    return moment.strftime(FORMAT).rjust(20, "0")

@@ -1,7 +1,8 @@
 """${message}
 
 Rules: the log is never altered, only tables are added. Never rebuild a guarded table (Alembic's
-batch mode on SQLite drops its triggers without a word). Numbered, readable names.
+batch mode on SQLite drops its triggers without a word). Numbered, readable names. There is no
+downgrade: evidence is never taken away.
 """
 
 from __future__ import annotations
@@ -17,7 +18,3 @@ depends_on = None
 
 def upgrade() -> None:
     ${upgrades if upgrades else "pass"}
-
-
-def downgrade() -> None:
-    raise NotImplementedError("evidence is never taken away")

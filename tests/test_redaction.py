@@ -93,7 +93,8 @@ LAYOUTS = {
     "tabs": "kind:\tSecret\nstringData:\t# P\n  a:\tP\t# P\n",
     "directives": "%YAML 1.1\n%TAG !e! tag:yaml.org,2002:\n---\nkind: !e!str Secret\ndata:\n  a: B\n...\n",
     "documents": "a: b\n---\nkind: Secret\ndata:\n  a: B\n---\nkind: ConfigMap\ndata:\n  a: kept\n",
-    "list": "kind: List\nitems:\n- kind: Secret\n  data:\n    a: B\n- kind: ConfigMap\n  data:\n    a: kept\n",
+    "list": "kind: List\nitems:\n- kind: Secret\n  data:\n    a: B\n"
+    "- kind: ConfigMap\n  data:\n    a: kept\n",
     "list of secrets": "kind: SecretList\nitems:\n- metadata: {name: a}\n  data: {a: B}\n- data:\n    b: B\n",
     "template": "kind: Template\nobjects:\n- kind: Secret\n  stringData:\n    a: P\nparameters: []\n",
     "deep": "a:\n- - b:\n    - {c: [{kind: Secret, stringData: {d: P}}]}\n",
@@ -159,17 +160,21 @@ BROKEN = {
     "|# kind: Secret|# type: Opaque|c: d",
     "commented out, close": "#kind: Secret\n#stringData:\n#  a: P\n#type: Opaque\nc: d\n|c: d",
     "shell": "cat <<EOF | kubectl apply -f -\nkind: Secret\nstringData:\n  a: P\nEOF\necho done\n|echo done",
-    "markdown": "# Use\n\n```yaml\nkind: Secret\nstringData:\n  a: P\n```\n\nAnd more: text.\n|And more: text.",
+    "markdown": "# Use\n\n```yaml\nkind: Secret\nstringData:\n  a: P\n```\n\nAnd more: text.\n"
+    "|And more: text.",
     "go": 'const x = `{"kind":"Secret","data":{"a":"B"}}`\nfunc main() {}\n|func main() {}',
     "escaped json": 'x := "{\\"kind\\":\\"Secret\\",\\"data\\":{\\"a\\":\\"B\\"}}"\ny := {{1}}\n|y := {{1}}',
-    "patch": "@@ -1,3 +1,4 @@\n kind: Secret\n data:\n-  a: B\n+  b: B\n   c: B\n type: Opaque\n|type: Opaque",
-    "json5": '{"kind": "Secret", // {{\n "data": {"a": "B", \'b\': \'B\'}, "type": "Opaque"}\n|"type": "Opaque"',
+    "patch": "@@ -1,3 +1,4 @@\n kind: Secret\n data:\n-  a: B\n+  b: B\n   c: B\n type: Opaque\n"
+    "|type: Opaque",
+    "json5": '{"kind": "Secret", // {{\n "data": {"a": "B", \'b\': \'B\'}, "type": "Opaque"}\n'
+    '|"type": "Opaque"',
     "escapes that do not parse": '{"kind": "\\u0053ecret", {{ x }} "data": {"a": "B"}}',
     "deep nesting": "kind: Secret\nx: " + "[" * 300 + "]" * 300 + "\nstringData:\n  a: P\n",
     "literals": 'secretGenerator:\n- name: {{ x }}\n  literals:\n  - a=P\n  - "b=P"\nx: kept\n|x: kept',
     "last applied": "kind: Secret\nx: {{ y\nmetadata:\n  annotations:\n"
     "    kubectl.kubernetes.io/last-applied-configuration: |\n      {P}\n    z: kept\n|z: kept",
-    "folded manifest": "kind: ConfigMap\ndata:\n  a: >\n    kind: Secret\n    stringData: P\n  b: kept\n|b: kept",
+    "folded manifest": "kind: ConfigMap\ndata:\n  a: >\n    kind: Secret\n    stringData: P\n  b: kept\n"
+    "|b: kept",
     "manifest in a string": 'a: "kind: Secret\\ndata:\\n  a: B\\n"\nb: kept\n|b: kept',
 }
 
@@ -264,6 +269,9 @@ SENSITIVE = [  # (path, text with P for a secret value, or Q for one that looks 
     ("a.xml", "<a><password>P</password><user>kept</user></a>\n"),
     ("a.sh", "login --user kept --password=P kept\n"),
     ("a.py", 'password = "P"  # kept\nconnect(user="kept", password=\'P\')\n'),
+    ("a.py", 'settings["password"] = "P"  # kept\n'),
+    ("a.yaml", "password: pa$$hunter2\nuser: kept\n"),
+    ("a.yaml", "password: p$hunter2\nuser: kept\n"),
     ("a.go", 'token := "Q"\nx := kept{Password: "P"}\n'),
     ("a.tf", 'resource "a" "b" {\n  password = "P"\n  user     = "kept"\n}\n'),
     ("a.tf", 'resource "a" "b" {\n  password = <<-EOT\n    P\n    P\n  EOT\n  user = "kept"\n}\n'),
@@ -304,7 +312,8 @@ SENSITIVE = [  # (path, text with P for a secret value, or Q for one that looks 
     ("a.txt", "kept\n-----BEGIN OPENSSH PRIVATE KEY-----\nhunter2\n"),
     (
         "a.txt",
-        "kept\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nhunter2\n=abc\n-----END PGP PRIVATE KEY BLOCK-----\nkept",
+        "kept\n-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nhunter2\n=abc\n"
+        "-----END PGP PRIVATE KEY BLOCK-----\nkept",
     ),
     (
         "a.txt",
@@ -385,7 +394,8 @@ UNTOUCHED = [
     ("a.yaml", "kind: SecretStore\ndata:\n  a: b\n"),
     (
         "a.yaml",
-        "kind: Deployment\nspec:\n  volumes:\n  - secret: {secretName: a, items: [{key: token, path: token}]}\n",
+        "kind: Deployment\nspec:\n  volumes:\n"
+        "  - secret: {secretName: a, items: [{key: token, path: token}]}\n",
     ),
     (
         "a.yaml",
@@ -431,7 +441,8 @@ UNTOUCHED = [
     ("a.yaml", "accessKey: AKIAIOSFODNN7EXAMPLE\n".replace("accessKey", "accessKeyId")),
     (
         "a.yaml",
-        "description: |\n  The token: it is used for the API. A password is needed.\n  Use a secret key or api key.\n",
+        "description: |\n  The token: it is used for the API. A password is needed.\n"
+        "  Use a secret key or api key.\n",
     ),
     (
         "a.yaml",
@@ -750,14 +761,36 @@ def test_random_secrets_in_random_styles_are_hidden(
 PARTS = [
     *LAYOUTS.values(),
     *(text for _, text in SENSITIVE),
-    *"kind: Secret|data:|stringData:|  |\n|\n|\n|\r|\t|- |? |: |{|}|[|]|,|'|\"|\\|#|&a |*a|<<: |!x |{{|}}".split(
-        "|"
+    *(
+        "kind: Secret",
+        "data:",
+        "stringData:",
+        "name: PASSWORD",
+        "value: ",
+        "<<: ",
+        "!x ",
+        "&a ",
+        "*a",
     ),
-    *"${|$(|<<A\n|-----BEGIN PRIVATE KEY-----|@|://|é|\u2028|\x85|name: PASSWORD|value: |---\n".split(
-        "|"
+    *(
+        "- ",
+        "? ",
+        ": ",
+        "| ",
+        " #",
+        "  ",
+        "\t",
+        "\n",
+        "\n",
+        "\n",
+        "\r",
+        "---\n",
+        "\u2028",
+        "\x85",
+        "é",
     ),
-    "| ",
-    "hmac-sha256:" + "ab" * 32,
+    *("{", "}", "[", "]", ",", "'", '"', "\\", "{{", "}}", "${", "$(", "<<A\n", "@", "://"),
+    *("-----BEGIN PRIVATE KEY-----", "hmac-sha256:" + "ab" * 32),
 ]
 
 

@@ -60,9 +60,11 @@ def main() -> None:
         click.echo("Stopped. What was done is kept; run it again to go on.", err=True)
         sys.exit(130)
     except LedgerError as error:
-        click.echo(click.style("error: ", fg="red", bold=True) + error.message, err=True)
+        from ledger.cli.text import visible  # noqa: PLC0415 (names and reasons come from outside)
+
+        click.echo(click.style("error: ", fg="red", bold=True) + visible(error.message), err=True)
         if error.hint:
-            click.echo(error.hint, err=True)
+            click.echo(visible(error.hint, lines=True), err=True)
         sys.exit(error.exit_code)
     except SystemExit as end:
         # Where the reader of our output went away, click replaces stdout and ends with 1, which

@@ -103,18 +103,18 @@ def source_add_git(
 def source_list() -> None:
     """The sources of ledger.toml and how far each is read."""
     from ledger import config  # noqa: PLC0415
+    from ledger.cli.text import visible  # noqa: PLC0415
     from ledger.store import Store  # noqa: PLC0415
 
     settings = config.load()
     with Store.open(settings.database_url, read_only=True) as store:
         for one in settings.source:
             reading = store.reading(one.name)
-            state = reading.failure or (
+            state = visible(reading.failure) or (
                 f"read at {reading.succeeded_at}" if reading.succeeded_at else "never read"
             )
-            click.echo(
-                f"{one.name}  {one.kind}  {one.url}  {', '.join(one.branches) or 'HEAD'}  {state}"
-            )
+            place = visible(f"{one.url}  {', '.join(one.branches) or 'HEAD'}")
+            click.echo(f"{one.name}  {visible(one.kind)}  {place}  {state}")
 
 
 @click.command()
@@ -129,6 +129,7 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
     from ledger import config  # noqa: PLC0415
     from ledger import ingest as shell  # noqa: PLC0415
     from ledger.cli.progress import shown_progress  # noqa: PLC0415
+    from ledger.cli.text import visible  # noqa: PLC0415
     from ledger.errors import UsageError  # noqa: PLC0415
 
     settings = config.load()
@@ -145,9 +146,9 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
         )
     for one in outcomes:
         if one.failure:
-            click.echo(click.style(f"{one.source}: {one.failure}", fg="red"), err=True)
+            click.echo(click.style(f"{one.source}: {visible(one.failure)}", fg="red"), err=True)
             if one.hint:
-                click.echo(one.hint, err=True)
+                click.echo(visible(one.hint, lines=True), err=True)
         else:
             click.echo(
                 f"{one.source}: {one.appended:,} new event{'s' * (one.appended != 1)}"

@@ -77,7 +77,8 @@ def change_block(change: Change, title: str) -> list[str]:
     revision = change.revision
     action = click.style(change.action, fg=_ACTIONS.get(change.action), bold=True)
     lines = [
-        f"{_bold(visible(title))}  {action} in revision {revision.number} of {revision.repository}@{revision.branch}"
+        f"{_bold(visible(title))}  {action} in revision {revision.number} "
+        f"of {revision.repository}@{revision.branch}"
     ]
     lines.append(
         f"  {_dim('file')}      {visible(change.path)}"

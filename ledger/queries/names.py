@@ -37,6 +37,7 @@ _COLUMNS = (
     "resource", "repository", "branch", "path", "api_group", "kind", "namespace", "name",
     "present", "first_revision", "last_revision",
 )  # fmt: skip
+_VERSION = re.compile(r"^v[0-9]+(?:(?:alpha|beta)[0-9]+)?(?:\.|$)")  # deployments.v1.apps
 MANY = 20
 
 
@@ -86,12 +87,24 @@ def resolve(connection: Connection, name: str, scope: Scope) -> list[ResourceNam
     if not found:
         raise _unknown(connection, name, scope)
     present = [one for one in found if one.present]
-    chosen = present or found
+    chosen = _tracked(connection, present or found)
     if len(chosen) > 1:
         raise AmbiguousError(
             f"{name!r} is ambiguous: {len(chosen)} resources answer to it", hint=_listing(chosen)
         )
     return chosen
+
+
+def _tracked(connection: Connection, found: list[ResourceName]) -> list[ResourceName]:
+    """Of several, those on branches that are tracked now: one may have been renamed or let go."""
+    if len({(one.repository, one.branch) for one in found}) < 2:
+        return found
+    rows = connection.rows(
+        "select r.repository, r.branch from model_repository r where r.evidence_position = "
+        "(select max(x.evidence_position) from model_repository x where x.repository = r.repository)"
+    )
+    kept = [one for one in found if (one.repository, one.branch) in rows]
+    return kept or found
 
 
 def _listing(found: Sequence[ResourceName]) -> str:
@@ -101,6 +114,7 @@ def _listing(found: Sequence[ResourceName]) -> str:
         f"  {one.repository}@{one.branch}:{one.path}{'' if one.present else ' (removed)'}"
         for one in found[:MANY]
     ]
+    rows = [row.replace("\n", "\\n") for row in rows]  # a name may hold a line end
     more = [f"  … and {len(found) - MANY} more"] if len(found) > MANY else []
     return "\n".join(
         ["Narrow it with -n, --path, --repository, or name one by its identity:", *rows, *more]
@@ -147,6 +161,7 @@ def _by_path(connection: Connection, name: str, scope: Scope) -> list[ResourceNa
     for repository, branch in branches(connection, scope):
         where = "repository = ? and branch = ? and path = ?"
         found += _select(connection, where, (repository, branch, path), scope)
+    found = _tracked(connection, found)
     places = {(one.repository, one.branch) for one in found}
     if len(places) > 1:
         raise AmbiguousError(
@@ -160,13 +175,14 @@ def _by_name(connection: Connection, name: str, scope: Scope) -> list[ResourceNa
         return _select(connection, "resource = ?", (name,), scope)
     kind, slash, rest = name.partition("/")
     if slash and rest:
-        word, _, group = kind.partition(".")
+        word, dot, group = kind.partition(".")
+        group = _VERSION.sub("", group)
         found: list[ResourceName] = []
         for known in kinds(connection):
             if kind.lower() == known.lower() or is_kind(word, known):
                 rows = _select(connection, "kind = ? and name = ?", (known, rest), scope)
                 found += [
-                    one for one in rows if not group or one.api_group == group or kind == known
+                    one for one in rows if not dot or one.api_group == group or kind == known
                 ]
         return found
     found = _select(connection, "name = ?", (name,), scope)
@@ -214,7 +230,8 @@ def _unknown(connection: Connection, name: str, scope: Scope) -> NotFoundError:
                 hint=f"It is declared in: {', '.join(where[:MANY])}.",
             )
     near = _near(connection, name)
-    hint = "Did you mean:\n" + "\n".join(f"  {one}" for one in near) if near else ""
+    lines = [f"  {one}".replace("\n", "\\n") for one in near]
+    hint = "\n".join(["Did you mean:", *lines]) if near else ""
     if not hint and not branches(connection, Scope()):
         hint = "Nothing is ingested yet: run `ledger ingest`."
     return NotFoundError(f"nothing recorded is called {name!r}", hint=hint)
@@ -237,5 +254,6 @@ def _near(connection: Connection, name: str) -> list[str]:
     like += [row[0] for row in connection.rows(sql, (pattern,))]
     if like:
         return difflib.get_close_matches(name, sorted(set(like)), 5, 0.0)
-    rows = connection.rows("select distinct name from model_resource limit 20000")
+    column = "path" if slash else "name"
+    rows = connection.rows(f"select distinct {column} from model_resource limit 20000")
     return difflib.get_close_matches(name, [row[0] for row in rows], 5, 0.6)

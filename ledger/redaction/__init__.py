@@ -65,7 +65,7 @@ def redact(path: str, blob: bytes, key: bytes, *, patterns: Patterns = NONE) -> 
     Binary content (a NUL byte) is returned as it is: it is not stored. Text in which nothing looks like a
     secret costs about 3 ns a byte; the rules read linearly, a Kubernetes Secret at about 10 MB/s.
     """
-    if b"\0" in blob or not (look(blob) or patterns.compiled or _is_terraform(path, blob)):
+    if not (look(blob) or patterns.compiled or path.endswith(TERRAFORM_FILES)) or b"\0" in blob:
         return Redacted(blob, ())
     return _redact(path, blob, key, patterns)
 
@@ -80,10 +80,6 @@ def redact_text(text: str, key: bytes, *, patterns: Patterns = NONE) -> str:
         return redacted.decode(errors="surrogatepass")
     except UnicodeDecodeError:  # a configured pattern has cut a lone surrogate in two
         return redacted.decode(errors="replace")
-
-
-def _is_terraform(path: str, blob: bytes) -> bool:
-    return path.endswith(TERRAFORM_FILES) and b"sensitive" in blob
 
 
 def _redact(path: str, blob: bytes, key: bytes, patterns: Patterns) -> Redacted:
@@ -103,7 +99,7 @@ def _redact(path: str, blob: bytes, key: bytes, patterns: Patterns) -> Redacted:
 def _round(path: str, blob: bytes, key: bytes, patterns: Patterns, counts: Counter[str]) -> bytes:
     signs = look(blob)
     rules: list[Callable[[bytes], Iterable[Edit]]] = []
-    if _is_terraform(path, blob):
+    if path.endswith(TERRAFORM_FILES) and b"sensitive" in blob:
         rules.append(variable_edits)
     if signs & SECRET:
         rules.append(secret_edits)

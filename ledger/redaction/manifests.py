@@ -117,7 +117,7 @@ def _fallback(blob: bytes) -> Iterator[Edit]:
 
 
 class _Hider:
-    """Walks a graph once and collects the edits that hide its Secrets; TooHardError past a budget of steps."""
+    """Walks a graph once and collects the edits that hide its Secrets, within a budget of steps."""
 
     def __init__(self, blob: bytes, graph: Graph) -> None:
         self.blob = blob

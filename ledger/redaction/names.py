@@ -1,14 +1,16 @@
 """Which names are sensitive, and which of their values are secrets rather than references.
 
 Strong names end in the word `password`, `passwd` or `pwd`: any literal is hidden. Weak names end in
-`token`; in `key` after api, access, secret, private, account, encryption, signing or master; in
-`secret` after client, consumer, shared, cookie, webhook, app, application, signing, oauth, jwt or
-session; or in `_pass`. They often hold the name of a secret, so their value must look like one: at
-least 8 characters, no blanks, not a name such as `my-app-token`, not a size. Spelling is free:
-`apiKey`, `API_KEY`, `api-key`. A word behind the last one (`passwordSecretRef`, `tokenUrl`) makes
-another name. Never hidden: what is empty, true or false, a placeholder or mask, a variable, a template,
-a command's output, a path, a file name, a URL (its credentials have their own rule), a reference to a
-vault, ciphertext, or a token of ours.
+`token`, in `_pass`, in `key` behind api, access, secret, private, account, encryption, signing or
+master, or in `secret` behind client, consumer, shared, cookie, webhook, app, application, signing,
+oauth, jwt or session. They often hold the name of a secret, so their value must look like one: at least
+8 characters, no blanks, not a name such as `my-app-token` or `tls.key`, not a size. Spelling is free
+(`apiKey`, `API_KEY`, `api-key`), and words before do not matter (`DB_PASSWORD`). A word behind
+makes another name: `passwordSecretRef`, `tokenUrl`, `access_key_id`.
+
+Never hidden: what is empty, true or false, a placeholder or mask, a variable, a template, a command's
+output, a path, a URL (its credentials have their own rule), a reference to a vault, ciphertext, or a
+token of ours.
 """
 
 from __future__ import annotations
@@ -30,9 +32,7 @@ _WEAK = (
 )
 _NEITHER = (b"nopassword", b"nopasswd", b"nexttoken", b"pagetoken", b"continuetoken")
 
-_VARIABLE = re.compile(
-    rb"\$?\{\{[^{}]*\}\}|[$#@%]\{[^{}]*\}|\$\([^()]*\)|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+"
-)
+_VARIABLE = re.compile(rb"\$?\{\{[^{}]*\}\}|[$#@%]\{[^{}]*\}|\$\([^()]*\)")
 _COMMAND = (b"$(", b"<(", b"`")
 _NO_SECRET = re.compile(
     rb"(?i:~|null|nil|none|undefined|true|false|yes|no|on|off"
@@ -42,7 +42,7 @@ _NO_SECRET = re.compile(
     rb"|(?:vault|ref\+\w+|env|file|secretref):\S*|arn:aws\S*|projects/\S+/secrets/\S+|https?://\S*"
     rb"|ENC\[[^\[\]]*\]|\{cipher\}\S*|[a-z]:\\[\w.\\-]+"
     rb"|(?:var|local|data|module|each|self|random_password)\.[\w.\[\]\"*-]+)"
-    rb"|[~.]{0,2}(?:/[a-z0-9._-]+){2,}/?|\.{1,2}/[\w./-]+|/[a-z]+"
+    rb"|\$[A-Z_][A-Z0-9_]*|\$[a-z_]+|[~.]{0,2}(?:/[a-z0-9._-]+){2,}/?|\.{1,2}/[\w./-]+|/[a-z]+"
     rb"|[A-Z][A-Z0-9]*_[A-Z0-9_]*(?:PASSWORD|PASSWD|PWD|SECRET|TOKEN|KEY)[A-Z0-9_]*"
 )
 _NAME_LIKE = re.compile(
@@ -75,7 +75,7 @@ def hides(value: bytes, strong: bool) -> bool:
     literal = _VARIABLE.sub(b"", value)
     if len(literal) < len(value):
         return strong and len(re.sub(rb"\W", b"", literal)) >= 6
-    if value.startswith(b"${"):  # cut short by a quote inside the braces
+    if value.startswith(b"${" if strong else b"$"):  # cut short by a quote inside the braces
         return False
     if strong:
         return not (value.isdigit() and len(value) < 4)

@@ -26,7 +26,7 @@ def _table() -> bytes:
 _TABLE = _table()
 
 # What follows a key: a separator, or the key `value` (in `name: PASSWORD`, `value: x`).
-_TAIL = rb"""(?=[\x01"']{0,8}[ \t]*+(?:[:=>]|,?\s{0,99}["'\x01]{0,8}value))"""
+_TAIL = rb"""(?=[\x01"']{0,8}\]?[ \t]*+(?:[:=>]|,?\s{0,99}["'\x01]{0,8}value))"""
 _WORD = rb"(?:api|ess|ret|ate|unt|ion|in\0|ter)"
 _TOKEN = rb"n(?<=to\0en)" + _TAIL
 _PASSWORD = rb"rd(?<=pass\0ord)" + _TAIL

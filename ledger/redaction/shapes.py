@@ -64,13 +64,22 @@ _LOGIN_NAMES = (b"git", b"oauth2", b"x-access-token", b"x-token-auth", b"gitlab-
 
 
 def private_keys(blob: bytes) -> Iterator[Edit]:
-    """PEM, OpenSSH, SSH2 and PGP private keys, also inside strings, and PEM keys in base64.
+    """PEM, OpenSSH, SSH2 and PGP private keys, also inside strings, and PEM keys in base64."""
+    if b"PRIVATE KEY" in blob:
+        yield from _key_blocks(blob)
+    if b"LS0tLS1CRUdJTi" in blob:
+        for match in _BASE64_KEY.finditer(blob):
+            start = match[0][:80].split()[0].split(b"\\")[0]
+            if b"PRIVATE KEY" in binascii.a2b_base64(start[: len(start) // 4 * 4]):
+                yield Edit(*match.span(), _LAYOUT.sub(b"", match[0]), "private key")
 
-    A key that never ends goes to the closing quote of its string, else to the end of the text. A header
-    that only is spoken of (something else than key material follows, and no end) stays.
+
+def _key_blocks(blob: bytes) -> Iterator[Edit]:
+    """From header to end. A key that never ends goes to the closing quote of its string, else to the end
+    of the text. A header that is only spoken of (no end, and no key material behind it) stays.
     """
-    position, ends = 0, b"PRIVATE KEY" in blob
-    while b"PRIVATE KEY" in blob and (begin := _BEGIN.search(blob, position)):
+    position, ends = 0, True
+    while begin := _BEGIN.search(blob, position):
         end = _END.search(blob, begin.end()) if ends else None
         ends = end is not None
         if end:
@@ -83,11 +92,6 @@ def private_keys(blob: bytes) -> Iterator[Edit]:
         value = blob[begin.start() : position].rstrip()
         stop = begin.start() + len(value)
         yield Edit(begin.start(), stop, _LAYOUT.sub(b"", value), "private key")
-    if b"LS0tLS1CRUdJTi" in blob:
-        for match in _BASE64_KEY.finditer(blob):
-            start = match[0][:80].split()[0].split(b"\\")[0]
-            if b"PRIVATE KEY" in binascii.a2b_base64(start[: len(start) // 4 * 4]):
-                yield Edit(*match.span(), _LAYOUT.sub(b"", match[0]), "private key")
 
 
 def _end_of_string(blob: bytes, begin: re.Match[bytes]) -> int:

@@ -10,47 +10,14 @@ from typing import NamedTuple
 
 from ledger.redaction.spans import Edit
 
-_CODE = frozenset(
-    (
-        "tf",
-        "tofu",
-        "hcl",
-        "tfvars",
-        "py",
-        "go",
-        "js",
-        "jsx",
-        "ts",
-        "tsx",
-        "mjs",
-        "java",
-        "kt",
-        "rb",
-        "rs",
-        "c",
-        "h",
-        "cc",
-        "cpp",
-        "cs",
-        "php",
-        "ps1",
-        "rego",
-        "jsonnet",
-        "libsonnet",
-        "cue",
-        "nix",
-        "groovy",
-        "scala",
-        "swift",
-        "lua",
-        "bzl",
-        "star",
-    )
-)
-_SETTINGS = frozenset(("env", "properties", "ini", "cfg", "conf", "toml"))
-_QUOTING = frozenset(("toml", "tf", "tofu", "hcl", "tfvars", "json", "cue"))
-_PROSE = frozenset(("md", "markdown", "txt", "rst", "adoc"))
-_BARE_COLON = frozenset(("properties", "ini", "cfg", "conf"))
+_CODE = re.compile(
+    "tf|tofu|hcl|tfvars|py|go|[jt]sx?|mjs|java|kt|rb|rs|[ch]|cc|cpp|cs|php|ps1|rego|jsonnet|libsonnet"
+    "|cue|nix|groovy|scala|swift|lua|bzl|star"
+).fullmatch
+_SETTINGS = re.compile("env|properties|ini|cfg|conf|toml").fullmatch
+_QUOTING = re.compile("toml|tf|tofu|hcl|tfvars|json|cue").fullmatch
+_PROSE = re.compile("md|markdown|txt|rst|adoc").fullmatch
+_BARE_COLON = re.compile("properties|ini|cfg|conf").fullmatch
 
 
 class Traits(NamedTuple):
@@ -75,12 +42,12 @@ def traits(path: str) -> Traits:
     name = path.rsplit("/", 1)[-1].lower()
     kind = name.rpartition(".")[2]
     return Traits(
-        code=kind in _CODE,
-        settings=kind in _SETTINGS or name.startswith(".env"),
-        quoting=kind in _QUOTING,
-        prose=kind in _PROSE,
+        code=_CODE(kind) is not None,
+        settings=_SETTINGS(kind) is not None or name.startswith(".env"),
+        quoting=_QUOTING(kind) is not None,
+        prose=_PROSE(kind) is not None,
         yaml=kind in ("yaml", "yml"),
-        bare_colon=kind in _BARE_COLON,
+        bare_colon=_BARE_COLON(kind) is not None,
     )
 
 
@@ -211,7 +178,7 @@ def _yaml_plain(blob: bytes, start: int, place: Place) -> Edit | None:
     if place.close and (number := _NUMBER.match(blob, start)):
         return _unquoted_edit(blob, start, number.end(), place)
     end = _line_end(blob, start)
-    if _is_sentence(blob[start:end], 5 if place.traits.prose else 10):
+    if _is_sentence(blob[start:end], place.traits):
         return None
     if not place.traits.yaml:
         return _unquoted_edit(blob, start, end, place)
@@ -233,11 +200,12 @@ def _inline(blob: bytes, start: int, place: Place) -> Edit | None:
     return _unquoted_edit(blob, start, word.end(1), place)
 
 
-def _is_sentence(text: bytes, words: int) -> bool:
-    """Whether a line speaks about a password: many words, or three and a full stop."""
-    found = len(text.split(b" #", 1)[0].split())
+def _is_sentence(text: bytes, traits: Traits) -> bool:
+    """Whether a line speaks about a password: many words, or several and a full stop."""
+    words = len(text.split(b" #", 1)[0].split())
+    few, many = (2, 5) if traits.prose else (4, 10)
     ends = text.rstrip().endswith((b".", b":", b","))
-    return not text.startswith(b"{{") and (found > words or (found > 2 and ends))
+    return not text.startswith(b"{{") and (words > many or (words > few and ends))
 
 
 def _unquoted_edit(blob: bytes, start: int, end: int, place: Place) -> Edit:

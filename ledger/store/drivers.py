@@ -202,8 +202,9 @@ class PostgresConnection:
             if read_only:
                 self._db.execute("set session characteristics as transaction read only")
         except psycopg.Error as error:
+            reason = str(error).strip().replace(driver_url(url), "the database's URL")
             raise StoreError(
-                f"cannot reach the database: {str(error).strip()}",
+                f"cannot reach the database: {reason}",
                 hint="Check `database` in ledger.toml, and that the server is running.",
             ) from error
 

@@ -52,7 +52,3 @@ def upgrade() -> None:
         sa.Column("kind", sa.Integer, nullable=False),
         sa.Column("data", sa.LargeBinary, nullable=False),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("evidence is never taken away")

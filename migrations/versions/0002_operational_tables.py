@@ -29,7 +29,3 @@ def upgrade() -> None:
         sa.Column("checkpoint", BigInt, nullable=False),
         sa.Column("failure", text(), nullable=False),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("evidence is never taken away")

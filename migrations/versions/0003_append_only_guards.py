@@ -16,7 +16,3 @@ def upgrade() -> None:
     connection = op.get_bind()
     for statement in guard_statements(connection.dialect.name):
         connection.exec_driver_sql(statement)
-
-
-def downgrade() -> None:
-    raise NotImplementedError("evidence is never taken away")
