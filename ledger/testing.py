@@ -81,7 +81,8 @@ def submodule(commit: str) -> Entry:
     return Entry(SUBMODULE, commit.encode("ascii"))
 
 
-Files = Mapping[str, "str | bytes | Entry | None"] | Mapping[bytes, "str | bytes | Entry | None"]
+# path → text, bytes or an Entry; None removes the file
+Files = Mapping[str, Any] | Mapping[bytes, Any]
 
 
 def make_repo(path: Path, *, branch: str = "main") -> Repo:

@@ -6,6 +6,7 @@ public contract, and never looks at a digest, a cache, a projection or a shortcu
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import random
@@ -29,7 +30,7 @@ from ledger.fields import parse_path
 from ledger.moves import MAX_CANDIDATES, Document, pair_moves
 from ledger.parsers import choose, parse
 from ledger.queries import Asker, ResourceName, Scope
-from ledger.resources import LINES
+from ledger.resources import FIELDS, LINES
 from ledger.testing import (
     Entry,
     Ledger,
@@ -71,8 +72,6 @@ class Declared:
 
     body: Any
     syntax: str
-    unparsed: bool
-    text: str
 
 
 PARSERS = registry.parsers()
@@ -97,13 +96,13 @@ class Oracle:
 
     def _file(self, path: str, mode: str, oid: str, blob: bytes) -> list[tuple[Address, Declared]]:
         if mode == "160000":
-            return [((path, "", "Submodule", "", path, 0), Declared({"content": oid}, "fields", False, ""))]
+            return [((path, "", "Submodule", "", path, 0), Declared({"content": oid}, FIELDS))]
         if mode == "120000":
             body = {"target": blob.decode()}
-            return [((path, "", "Symlink", "", path, 0), Declared(body, "fields", False, ""))]
+            return [((path, "", "Symlink", "", path, 0), Declared(body, FIELDS))]
         if b"\0" in blob:
             body = {"content": "sha256:" + hashlib.sha256(blob).hexdigest()}
-            return [((path, "", "Binary", "", path, 0), Declared(body, "fields", True, ""))]
+            return [((path, "", "Binary", "", path, 0), Declared(body, FIELDS))]
         if (path, blob) not in self._parsed:
             self._parsed[path, blob] = list(self._documents(path, blob))
         return self._parsed[path, blob]
@@ -111,14 +110,11 @@ class Oracle:
     @staticmethod
     def _documents(path: str, blob: bytes) -> Iterator[tuple[Address, Declared]]:
         counts: Counter[tuple[str, ...]] = Counter()
-        parser = choose(PARSERS, path)
-        pieces = {id(one): piece for piece in parser.split(blob) for one in parser.parse(piece)}
-        del pieces
-        for one in parse(parser, path, blob):
+        for one in parse(choose(PARSERS, path), path, blob):
             name = (one.api_group, one.kind, one.namespace, one.name)
             address = (path, *name, counts[name])
             counts[name] += 1
-            yield address, Declared(one.body, one.syntax, bool(one.unparsed), "")
+            yield address, Declared(one.body, one.syntax)
 
 
 # -- applying rows, without the product's own reading of lists ---------------------------------------
@@ -307,7 +303,9 @@ class File:
 def _yaml(body: Any, style: int) -> str:
     flow = None if style % 5 == 4 else False
     indent = 2 + style % 3
-    return str(yaml.safe_dump(body, sort_keys=style % 4 == 2, default_flow_style=flow, indent=indent))
+    return str(
+        yaml.safe_dump(body, sort_keys=style % 4 == 2, default_flow_style=flow, indent=indent)
+    )
 
 
 def _block(kind: str, name: str, values: dict[str, Any], *, wide: int) -> str:
@@ -400,7 +398,9 @@ class Story:
             "metadata": {"name": rng.choice(["api", "web", "db"])},
             "spec": {
                 "replicas": rng.randrange(4),
-                "ports": [{"port": port, "name": f"p{port}"} for port in rng.sample([80, 81, 82], 2)],
+                "ports": [
+                    {"port": port, "name": f"p{port}"} for port in rng.sample([80, 81, 82], 2)
+                ],
                 "args": [rng.choice("uvw") for _ in range(rng.randrange(4))],
                 "on": rng.choice([True, False, None, 1, 1.5, "x"]),
             },
@@ -411,9 +411,13 @@ class Story:
 
     def _add(self) -> None:
         rng = self.rng
-        kind = rng.choice(["yaml", "yaml", "yaml", "json", "tf", "list", "raw", "values", "kustomize"])
+        kind = rng.choice(
+            ["yaml", "yaml", "yaml", "json", "tf", "list", "raw", "values", "kustomize"]
+        )
         if kind == "tf":
-            blocks = [("aws_instance", name, {"size": rng.randrange(3)}) for name in rng.sample("xyz", 2)]
+            blocks = [
+                ("aws_instance", name, {"size": rng.randrange(3)}) for name in rng.sample("xyz", 2)
+            ]
             self.files[self._path(".tf")] = File("tf", blocks)
         elif kind == "raw":
             lines = [f"{rng.choice('lmn')}\n" for _ in range(rng.randrange(1, 8))]
@@ -445,7 +449,9 @@ class Story:
             if isinstance(file.raw, str):
                 lines = file.raw.splitlines(keepends=True)
                 place = rng.randrange(len(lines) + 1)
-                lines[place : place + rng.randrange(2)] = [f"{rng.choice('lmno')}\n"] * rng.randrange(3)
+                lines[place : place + rng.randrange(2)] = [
+                    f"{rng.choice('lmno')}\n"
+                ] * rng.randrange(3)
                 file.raw = "".join(lines)
         elif file.docs:
             doc = rng.choice(file.docs)
@@ -572,7 +578,7 @@ class Told:
     old_path: str
     copied_from: str
     coarse: int
-    rows: list[Row]
+    rows: list[Row] = field(default_factory=list)
 
 
 def told(ledger: Ledger, branch: str = "main") -> dict[str, list[Told]]:
@@ -588,8 +594,9 @@ def told(ledger: Ledger, branch: str = "main") -> dict[str, list[Told]]:
     for row in ledger.rows(sql, branch):
         change, resource, commit, number, action, path, old_path, *rest = row
         address = (path, *rest[:5])
-        mine = rows.get(change, [])
-        one = Told(change, resource, commit, number, action, address, old_path, *rest[5:], mine)
+        copied_from, coarse = rest[5:]
+        one = Told(change, resource, commit, number, action, address, old_path, copied_from, coarse)
+        one.rows = rows.get(change, [])
         found.setdefault(commit, []).append(one)
     return found
 
@@ -601,7 +608,7 @@ def current(ledger: Ledger) -> dict[Address, str]:
         "where present = 1 and branch = 'main'"
     )
     assert len({row[:6] for row in rows}) == len(rows)
-    return {row[:6]: row[6] for row in rows}  # type: ignore[misc]
+    return {row[:6]: row[6] for row in rows}
 
 
 class Replayed:
@@ -612,10 +619,12 @@ class Replayed:
         self.bodies: dict[str, Leaf | Node] = {}
         self.history: dict[str, list[Told]] = {}
 
-    def copy(self) -> Replayed:
-        return deepcopy(self)
-
-    def take(self, changes: Sequence[Told], before: dict[Address, Declared], after: dict[Address, Declared]) -> None:
+    def take(
+        self,
+        changes: Sequence[Told],
+        before: dict[Address, Declared],
+        after: dict[Address, Declared],
+    ) -> None:
         """One revision: checks its changes against the two trees and applies them."""
         gone = set(before) - set(after)
         come = set(after) - set(before)
@@ -626,11 +635,15 @@ class Replayed:
         where = {resource: address for address, resource in self.at.items()}
         moved = by_action.get("moved", [])
         left = {where[one.resource] for one in moved}
-        assert {one.address for one in by_action.get("added", [])} | {one.address for one in moved} == come
+        assert {one.address for one in by_action.get("added", [])} | {
+            one.address for one in moved
+        } == come
         assert {one.address for one in by_action.get("removed", [])} | left == gone
         assert all(where[one.resource] == one.address for one in by_action.get("removed", []))
         assert all(where[one.resource][0] == one.old_path for one in moved)
-        assert all(where[one.resource][2] == one.address[2] for one in moved), "a move keeps the kind"
+        assert all(where[one.resource][2] == one.address[2] for one in moved), (
+            "a move keeps the kind"
+        )
         really = {one for one in both if not _same_document(before[one], after[one])}
         assert {one.address for one in by_action.get("changed", [])} == really
         assert {one.address for one in by_action.get("formatted", [])} <= both - really
@@ -639,7 +652,9 @@ class Replayed:
             self._apply(one, before, after)
         assert self.at.keys() == after.keys()
 
-    def _apply(self, one: Told, before: dict[Address, Declared], after: dict[Address, Declared]) -> None:
+    def _apply(
+        self, one: Told, before: dict[Address, Declared], after: dict[Address, Declared]
+    ) -> None:
         where = {resource: address for address, resource in self.at.items()}
         self.history.setdefault(one.resource, []).append(one)
         if one.action == "removed":
@@ -659,7 +674,8 @@ class Replayed:
         new = after[one.address]
         old = self.bodies.get(one.resource)
         if one.coarse:
-            assert before[where[one.resource]].syntax != new.syntax, "fields became lines or the reverse"
+            assert old is not None
+            assert before[where[one.resource]].syntax != new.syntax, "fields became lines or back"
             assert [row[:2] for row in one.rows] == [("", "changed")]
             one.rows = [("", "changed", plain(old), new.body)]
         lines = new.syntax == LINES
@@ -758,7 +774,12 @@ def check_history(asker: Asker, name: ResourceName, naive: Sequence[Told]) -> No
     ]
     for said, one in zip(history, real, strict=True):
         assert [(row.field, row.action, row.old, row.new) for row in said.fields] == [
-            (row[0], row[1], None if row[1] == "added" else row[2], None if row[1] == "removed" else row[3])
+            (
+                row[0],
+                row[1],
+                None if row[1] == "added" else row[2],
+                None if row[1] == "removed" else row[3],
+            )
             for row in one.rows
         ]
     assert list(asker.history([name], limit=2)) == history[:2]
@@ -821,7 +842,9 @@ def tables(ledger: Ledger, *, arrival: bool = False) -> dict[str, list[tuple[Any
     return dump
 
 
-def _settled(columns: Sequence[str], row: tuple[Any, ...], names: dict[int, str]) -> tuple[Any, ...]:
+def _settled(
+    columns: Sequence[str], row: tuple[Any, ...], names: dict[int, str]
+) -> tuple[Any, ...]:
     kept = [
         _value(value)
         for name, value in zip(columns, row, strict=True)
@@ -874,7 +897,9 @@ def test_one_ingest_several_and_a_rebuild_give_the_same_tables(
         assert tables(one, arrival=True) == before
 
 
-def test_a_rebuild_gives_the_same_tables_also_after_moves_by_force(repo: Repo, ledger: Ledger) -> None:
+def test_a_rebuild_gives_the_same_tables_also_after_moves_by_force(
+    repo: Repo, ledger: Ledger
+) -> None:
     Story(repo, 3, force=True).go(14, ledger.grow)
     before = tables(ledger, arrival=True)
     ledger.rebuild()
@@ -921,7 +946,7 @@ def test_small_batches_and_a_small_cache_give_the_same_tables(
 def changes_of(ledger: Ledger, number: int) -> list[tuple[str, str, str, str]]:
     """(action, path, old path, name) of a revision's changes."""
     sql = "select action, path, old_path, name from resource_changes where revision_number = ?"
-    return sorted(ledger.rows(sql, number))  # type: ignore[arg-type]
+    return sorted(ledger.rows(sql, number))
 
 
 def history_of(ledger: Ledger, name: str) -> list[tuple[str, str]]:
@@ -955,7 +980,9 @@ def test_a_moved_and_edited_document_is_the_closest_one(repo: Repo, ledger: Ledg
     text = "".join(f"line {number}\n" for number in range(20))
     repo.commit({"a.txt": text, "b.txt": text.replace("line", "word")}, "start")
     edited = text.replace("line 3\n", "line three\n")
-    repo.commit({"a.txt": None, "b.txt": None, "c.txt": edited, "d.txt": "something else\n"}, "move")
+    repo.commit(
+        {"a.txt": None, "b.txt": None, "c.txt": edited, "d.txt": "something else\n"}, "move"
+    )
     ledger.grow()
     assert changes_of(ledger, 2) == [
         ("added", "d.txt", "", "d.txt"),
@@ -970,7 +997,9 @@ def test_identical_content_goes_before_the_same_name_and_ties_go_by_path(
     repo: Repo, ledger: Ledger
 ) -> None:
     api = manifest("api", replicas=1)
-    repo.commit({"a/x.yaml": api, "b/x.yaml": manifest("api", replicas=2), "z/x.yaml": api}, "start")
+    repo.commit(
+        {"a/x.yaml": api, "b/x.yaml": manifest("api", replicas=2), "z/x.yaml": api}, "start"
+    )
     files: dict[str, Any] = dict.fromkeys(("a/x.yaml", "b/x.yaml", "z/x.yaml"))
     files |= {"m/x.yaml": api, "n/x.yaml": api, "o/x.yaml": manifest("api", replicas=9)}
     repo.commit(files, "move all")
@@ -996,18 +1025,30 @@ def test_a_document_moves_between_files_of_many(repo: Repo, ledger: Ledger) -> N
 def test_another_api_group_is_a_move(repo: Repo, ledger: Ledger) -> None:
     repo.commit({"a.yaml": manifest("api", "Ingress", "extensions/v1beta1", tls=[])}, "old group")
     repo.commit({"a.yaml": manifest("api", "Ingress", "networking.k8s.io/v1", tls=[])}, "new group")
-    repo.commit({"a.yaml": manifest("api", "Ingress", "networking.k8s.io/v2", tls=[])}, "new version")
+    repo.commit(
+        {"a.yaml": manifest("api", "Ingress", "networking.k8s.io/v2", tls=[])}, "new version"
+    )
     ledger.grow()
     assert changes_of(ledger, 2) == [("moved", "a.yaml", "a.yaml", "api")]
     assert changes_of(ledger, 3) == [("changed", "a.yaml", "", "api")]
-    rows = ledger.rows("select field, old_value, new_value from field_changes where revision_number = 2")
+    rows = ledger.rows(
+        "select field, old_value, new_value from field_changes where revision_number = 2"
+    )
     assert rows == [("apiVersion", '"extensions/v1beta1"', '"networking.k8s.io/v1"')]
     assert len(history_of(ledger, "ingress/api")) == 3
 
 
 def test_another_kind_or_name_is_no_move(repo: Repo, ledger: Ledger) -> None:
-    repo.commit({"a.yaml": manifest("api", replicas=1), "b.yaml": manifest("web", replicas=1)}, "start")
-    repo.commit({"a.yaml": manifest("api", "StatefulSet", replicas=1), "b.yaml": manifest("www", replicas=1)}, "x")
+    repo.commit(
+        {"a.yaml": manifest("api", replicas=1), "b.yaml": manifest("web", replicas=1)}, "start"
+    )
+    repo.commit(
+        {
+            "a.yaml": manifest("api", "StatefulSet", replicas=1),
+            "b.yaml": manifest("www", replicas=1),
+        },
+        "x",
+    )
     ledger.grow()
     assert [row[0] for row in changes_of(ledger, 2)] == ["added", "added", "removed", "removed"]
 
@@ -1042,8 +1083,12 @@ def test_across_environments_nothing_moves_but_says_where_it_was_copied_from(
     api = manifest("api", replicas=1)
     repo.commit({"overlays/dev/a.yaml": api, "base/b.yaml": manifest("base")}, "start")
     repo.commit({"overlays/dev/a.yaml": None, "overlays/prod/a.yaml": api}, "promote")
-    repo.commit({"base/b.yaml": None, "overlays/prod/b.yaml": manifest("base")}, "into an environment")
-    repo.commit({"overlays/prod/b.yaml": None, "overlays/prod/c.yaml": manifest("base")}, "within one")
+    repo.commit(
+        {"base/b.yaml": None, "overlays/prod/b.yaml": manifest("base")}, "into an environment"
+    )
+    repo.commit(
+        {"overlays/prod/b.yaml": None, "overlays/prod/c.yaml": manifest("base")}, "within one"
+    )
     ledger.grow()
     assert changes_of(ledger, 2) == [
         ("added", "overlays/prod/a.yaml", "", "api"),
@@ -1053,7 +1098,9 @@ def test_across_environments_nothing_moves_but_says_where_it_was_copied_from(
     sql = "select copied_from from resource_changes where path = ? and action = 'added'"
     assert ledger.rows(sql, "overlays/prod/a.yaml") == [(resource,)]
     assert [row[0] for row in changes_of(ledger, 3)] == ["added", "removed"]
-    assert changes_of(ledger, 4) == [("moved", "overlays/prod/c.yaml", "overlays/prod/b.yaml", "base")]
+    assert changes_of(ledger, 4) == [
+        ("moved", "overlays/prod/c.yaml", "overlays/prod/b.yaml", "base")
+    ]
 
 
 def test_a_mapping_counts_from_when_it_was_recorded_also_when_it_goes_back(
@@ -1071,10 +1118,19 @@ def test_a_mapping_counts_from_when_it_was_recorded_also_when_it_goes_back(
     assert len(ledger.events(EnvironmentMapped)) == 5
 
 
-def test_moves_of_binaries_links_and_large_files_keep_their_history(repo: Repo, ledger: Ledger) -> None:
-    repo.commit({"a.bin": b"\0one", "b.bin": b"\0two", "l": link("x"), "m": submodule("1" * 40)}, "start")
+def test_moves_of_binaries_links_and_large_files_keep_their_history(
+    repo: Repo, ledger: Ledger
+) -> None:
+    repo.commit(
+        {"a.bin": b"\0one", "b.bin": b"\0two", "l": link("x"), "m": submodule("1" * 40)}, "start"
+    )
     files: dict[str, Any] = dict.fromkeys(("a.bin", "b.bin", "l", "m"))
-    files |= {"d/a.bin": b"\0one", "d/l": link("x"), "d/m": submodule("1" * 40), "d/c.bin": b"\0three"}
+    files |= {
+        "d/a.bin": b"\0one",
+        "d/l": link("x"),
+        "d/m": submodule("1" * 40),
+        "d/c.bin": b"\0three",
+    }
     repo.commit(files, "move")
     ledger.grow()
     assert changes_of(ledger, 2) == [
@@ -1153,7 +1209,9 @@ def test_a_line_that_becomes_the_mainline_has_its_contents(repo: Repo, ledger: L
     repo.force(a)
     release = repo.commit(None, "R", branch="release", parents=[side])
     both.grow()
-    rows = both.rows("select commit_sha from resource_changes where branch = 'release' order by revision_number")
+    rows = both.rows(
+        "select commit_sha from resource_changes where branch = 'release' order by revision_number"
+    )
     assert rows == [(a,), (side,)]
     assert both.rows("select count(*) from revisions where commit_sha = ?", release) == [(1,)]
 
@@ -1199,7 +1257,10 @@ def test_what_cannot_be_parsed_keeps_the_history_of_its_lines_and_says_why(
     assert rows == [("j.json", "JSON", 1), ("x.tf", "HCL", 1)]
     sql = "select field, old_value, new_value from field_changes where revision_number = 2"
     assert ledger.rows(sql) == [("line[1]", '"{{ if .Values.on }}"', '"{{ if .Values.off }}"')]
-    assert changes_of(ledger, 3) == [("added", "t.yaml", "", "api"), ("removed", "t.yaml", "", "t.yaml")]
+    assert changes_of(ledger, 3) == [
+        ("added", "t.yaml", "", "api"),
+        ("removed", "t.yaml", "", "t.yaml"),
+    ]
     with ledger.ask() as asker:
         names = asker.resolve("t.yaml", Scope())
         oldest = list(asker.history(names))[-1]
@@ -1207,11 +1268,12 @@ def test_what_cannot_be_parsed_keeps_the_history_of_its_lines_and_says_why(
 
 
 def test_formatting_is_no_change(repo: Repo, ledger: Ledger) -> None:
-    repo.commit({"a.yaml": "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec: {x: 1, y: [1, 2]}\n"}, "one")
     repo.commit(
-        {"a.yaml": "# a\nkind: 'A'\napiVersion: \"v1\"\nspec:\n    y:\n    - 1\n    - 2\n    x: 0x1\nmetadata:\n  name: a\n"},
-        "two",
+        {"a.yaml": "apiVersion: v1\nkind: A\nmetadata: {name: a}\nspec: {x: 1, y: [1, 2]}\n"}, "one"
     )
+    spec = "spec:\n    y:\n    - 1\n    - 2\n    x: 0x1\n"
+    text = f"# a\nkind: 'A'\napiVersion: \"v1\"\n{spec}metadata:\n  name: a\n"
+    repo.commit({"a.yaml": text}, "two")
     ledger.grow()
     assert changes_of(ledger, 2) == []
     [(count,)] = ledger.rows("select count(*) from field_changes where revision_number = 2")
@@ -1224,7 +1286,9 @@ def test_formatting_is_no_change(repo: Repo, ledger: Ledger) -> None:
         assert {one.revision.number for one in asker.blame(name).fields} == {1}
 
 
-def test_large_values_are_a_digest_and_an_excerpt_and_come_back_whole(repo: Repo, ledger: Ledger) -> None:
+def test_large_values_are_a_digest_and_an_excerpt_and_come_back_whole(
+    repo: Repo, ledger: Ledger
+) -> None:
     big = "x" * 10_000
     repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", text="small")}, "small")
     repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", text=big)}, "big")
@@ -1245,9 +1309,13 @@ def test_large_values_are_a_digest_and_an_excerpt_and_come_back_whole(repo: Repo
 def test_more_changes_than_are_worth_telling_are_one_row(repo: Repo, ledger: Ledger) -> None:
     many = {f"key{number}": 1 for number in range(1_500)}
     repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", **many)}, "many")
-    repo.commit({"a.yaml": manifest("api", "ConfigMap", "v1", **dict.fromkeys(many, 2))}, "all changed")
+    repo.commit(
+        {"a.yaml": manifest("api", "ConfigMap", "v1", **dict.fromkeys(many, 2))}, "all changed"
+    )
     ledger.grow()
-    [(name, action)] = ledger.rows("select field, action from field_changes where revision_number = 2")
+    [(name, action)] = ledger.rows(
+        "select field, action from field_changes where revision_number = 2"
+    )
     assert (name, action) == ("", "changed")
     with ledger.ask() as asker:
         [resource] = asker.resolve("configmap/api", Scope())
@@ -1263,7 +1331,9 @@ CANARIES = ["kanarienvogel", "s3kr3t-0ne-x9", "hunter2-hunter2", "swordfish-77aa
 
 
 def secret(value: str, key: str = "stringData", name: str = "db") -> str:
-    return f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n{key}:\n  password: {value}\n"
+    return (
+        f"apiVersion: v1\nkind: Secret\nmetadata: {{name: {name}}}\n{key}:\n  password: {value}\n"
+    )
 
 
 def raw_bytes(ledger: Ledger) -> bytes:
@@ -1278,15 +1348,11 @@ def raw_bytes(ledger: Ledger) -> bytes:
 def every_digest(value: bytes) -> list[bytes]:
     """What would give a short value away to somebody who guesses."""
     blob = b"blob %d\0" % len(value) + value
-    found = []
-    for digest in (hashlib.sha256(value), hashlib.sha1(value), hashlib.sha1(blob), hashlib.sha256(blob)):  # noqa: S324
-        found += [digest.digest(), digest.hexdigest().encode()]
-    return found
+    digests = [hashlib.new(name, data) for name in ("sha1", "sha256") for data in (value, blob)]
+    return [form for one in digests for form in (one.digest(), one.hexdigest().encode())]
 
 
 def test_values_of_secrets_never_enter_the_database(repo: Repo, ledger: Ledger) -> None:
-    import base64  # noqa: PLC0415
-
     one, two, three, four = CANARIES
     encoded = base64.b64encode(three.encode()).decode()
     first = secret(one)
@@ -1295,21 +1361,32 @@ def test_values_of_secrets_never_enter_the_database(repo: Repo, ledger: Ledger) 
         {"s.yaml": first, "plain.yaml": manifest("web")},
         {"s.yaml": second},
         {"s.yaml": second.replace("replicas: 1", "replicas: 2")},
-        {"d.yaml": secret(encoded, "data"), "main.tf": f'variable "db_password" {{\n  sensitive = true\n  default = "{four}"\n}}\n'},
+        {
+            "d.yaml": secret(encoded, "data"),
+            "main.tf": f'variable "db_password" {{\n  sensitive = true\n  default = "{four}"\n}}\n',
+        },
         {"broken.yaml": "{{ if }}\n" + secret(one)},
         {"s.yaml": None, "moved/s.yaml": second},
     ]
     for number, one_commit in enumerate(files):
         repo.commit(one_commit, f"step {number}")
-    head = repo.commit({"pr.yaml": secret(four, name="pr")}, "in a pull request", branch=None, parents=[repo.tip()])
+    head = repo.commit(
+        {"pr.yaml": secret(four, name="pr")}, "in a pull request", branch=None, parents=[repo.tip()]
+    )
     repo.pull_head(1, head)
     ledger.grow()
     data = raw_bytes(ledger)
     for value in [*CANARIES, encoded]:
         assert value.encode() not in data, value
         assert not any(digest in data for digest in every_digest(value.encode())), value
-    blobs = {oid: blob for commit in [*repo.chain(), head] for _, oid, blob in repo.files(commit).values()}
-    hot = {oid for oid, blob in blobs.items() if any(v.encode() in blob for v in [*CANARIES, encoded])}
+    blobs = {
+        oid: blob
+        for commit in [*repo.chain(), head]
+        for _, oid, blob in repo.files(commit).values()
+    }
+    hot = {
+        oid for oid, blob in blobs.items() if any(v.encode() in blob for v in [*CANARIES, encoded])
+    }
     assert len(hot) == 7
     for oid in hot:
         assert oid.encode() not in data
@@ -1326,7 +1403,9 @@ def test_whether_a_secret_changed_is_seen_and_what_to_is_not(repo: Repo, ledger:
     repo.commit({"s.yaml": secret(CANARIES[1]) + "# a comment\n"}, "not changed")
     repo.commit({"s.yaml": secret(CANARIES[0])}, "back again")
     ledger.grow()
-    rows = ledger.rows("select revision_number, field, old_value, new_value from field_changes order by 1")
+    rows = ledger.rows(
+        "select revision_number, field, old_value, new_value from field_changes order by 1"
+    )
     assert [(number, name) for number, name, _, _ in rows] == [
         (1, ""),
         (2, "stringData.password"),
@@ -1340,7 +1419,9 @@ def test_whether_a_secret_changed_is_seen_and_what_to_is_not(repo: Repo, ledger:
     assert sides[0].hmac == sides[3].hmac != sides[1].hmac
 
 
-def test_patch_ids_of_commits_that_touch_secrets_are_keyed(repo: Repo, ledger: Ledger, tmp_path: Path) -> None:
+def test_patch_ids_of_commits_that_touch_secrets_are_keyed(
+    repo: Repo, ledger: Ledger, tmp_path: Path
+) -> None:
     repo.commit({"a.txt": "a\n"}, "plain")
     repo.commit({"s.yaml": secret(CANARIES[0])}, "a secret comes")
     repo.commit({"s.yaml": None}, "a secret goes")
@@ -1416,13 +1497,17 @@ def test_at_a_time_is_the_tip_that_the_branch_then_had(repo: Repo, ledger: Ledge
         with pytest.raises(NotFoundError, match="no revision"):
             at("2023-12-31T00:00:00Z")
         difference = asker.diff(name, start=second, end=third)
-        assert [(one.field, one.old, one.new) for one in difference.fields] == [("spec.replicas", 3, 4)]
+        assert [(one.field, one.old, one.new) for one in difference.fields] == [
+            ("spec.replicas", 3, 4)
+        ]
         numbers = [one.revision.number for one in asker.history([name])]
         assert numbers == [2, 1]
         assert [one.revision.commit_sha for one in asker.history([name], until=second)] == [c, b, a]
 
 
-def test_times_of_commits_that_run_backwards_do_not_reorder_the_branch(repo: Repo, ledger: Ledger) -> None:
+def test_times_of_commits_that_run_backwards_do_not_reorder_the_branch(
+    repo: Repo, ledger: Ledger
+) -> None:
     a = repo.commit({"a.yaml": manifest("api", replicas=1)}, "A", when="2024-05-01T00:00:00Z")
     b = repo.commit({"a.yaml": manifest("api", replicas=2)}, "B", when="2024-01-01T00:00:00Z")
     c = repo.commit({"a.yaml": manifest("api", replicas=3)}, "C", when="2024-06-01T00:00:00Z")

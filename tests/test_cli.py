@@ -43,7 +43,9 @@ spec:
       - name: api
         image: shop/api:{}
 """
-TERRAFORM = 'resource "aws_security_group" "web" {{\n  ingress {{\n    cidr_blocks = ["{}"]\n  }}\n}}\n'
+TERRAFORM = (
+    'resource "aws_security_group" "web" {{\n  ingress {{\n    cidr_blocks = ["{}"]\n  }}\n}}\n'
+)
 
 
 class Done(NamedTuple):
@@ -69,7 +71,9 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("LEDGER_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    monkeypatch.setenv("LEDGER_TRACEBACK", "1")  # a fault of the program must not pass for an answer
+    monkeypatch.setenv(
+        "LEDGER_TRACEBACK", "1"
+    )  # a fault of the program must not pass for an answer
     monkeypatch.setenv("COLUMNS", "200")
 
 
@@ -97,19 +101,28 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 def tell(repo: Repo) -> Iterator[None]:
     """A story in two parts; the ledger is read after each."""
-    repo.commit({"prod/api.yaml": MANIFEST.format(1, 1), "tf/main.tf": TERRAFORM.format("10.0.0.0/8")}, "start")
+    repo.commit(
+        {"prod/api.yaml": MANIFEST.format(1, 1), "tf/main.tf": TERRAFORM.format("10.0.0.0/8")},
+        "start",
+    )
     repo.make_branch("pull-1")
     head = repo.commit({"prod/api.yaml": MANIFEST.format(2, 1)}, "two", branch="pull-1", author=BOB)
     repo.pull_head(1, head)
     repo.commit({HOSTILE_PATH: "one\ntwo\n", "notes/plain.txt": "one\ntwo\n"}, f"Note {HOSTILE}")
     repo.squash("pull-1", "Two replicas (#1)", author=BOB)
     yield
-    repo.commit({"tf/main.tf": TERRAFORM.format("0.0.0.0/0")}, "open", author=Person(HOSTILE, "eve@x"))
+    repo.commit(
+        {"tf/main.tf": TERRAFORM.format("0.0.0.0/0")}, "open", author=Person(HOSTILE, "eve@x")
+    )
     old = repo.commit({"prod/api.yaml": MANIFEST.format(2, 2)}, "Bump the image (#7)")
     repo.commit({"prod/api.yaml": MANIFEST.format(9, 2)}, "displaced")
     yield
     repo.force(old)
-    files = {"prod/api.yaml": None, "live/api.yaml": MANIFEST.format(3, 2), "t.yaml": "{{ if }}\nx\n"}
+    files = {
+        "prod/api.yaml": None,
+        "live/api.yaml": MANIFEST.format(3, 2),
+        "t.yaml": "{{ if }}\nx\n",
+    }
     repo.commit(files, f"Move it {HOSTILE}")
     repo.commit({"dup.yaml": "a: 1\na: 2\n", "notes/plain.txt": None}, "duplicate key")
     repo.tag("v1")
@@ -137,7 +150,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 
 
 @pytest.fixture(scope="module")
-def postgres_ledger(tmp_path_factory: pytest.TempPathFactory, postgres_server: Path) -> Iterator[Ledger]:
+def postgres_ledger(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: Path
+) -> Iterator[Ledger]:
     """The story on PostgreSQL."""
     admin = f"postgresql://postgres@/postgres?host={postgres_server}"
     with psycopg.connect(admin, autocommit=True) as connection:
@@ -157,11 +172,11 @@ def asked(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, run: Run) -> Run:
 # -- the shape of JSON -----------------------------------------------------------------------------------
 
 
-class Any_:
+class Whatever:
     """Any JSON value."""
 
 
-class Or_:
+class Maybe:
     """One shape or null."""
 
     def __init__(self, shape: Any) -> None:
@@ -184,9 +199,9 @@ REVISION = {
     "recorded_at": str,
     "signature_status": str,
     "superseded": bool,
-    "pull_request": {"number": Or_(int), "grade": str, "reason": str},
+    "pull_request": {"number": Maybe(int), "grade": str, "reason": str},
 }
-FIELD = {"field": str, "action": str, "old": Any_, "new": Any_}
+FIELD = {"field": str, "action": str, "old": Whatever, "new": Whatever}
 CHANGE = {
     "resource": str,
     "action": str,
@@ -216,11 +231,18 @@ NAME = {
     "first_revision": int,
     "last_revision": int,
 }
-BLAMED = {"field": str, "value": Any_, "revision": REVISION}
-SHOWN = {"resource": NAME, "moment": MOMENT, "path": str, "text": str, "body": Any_, "changed": REVISION}
+BLAMED = {"field": str, "value": Whatever, "revision": REVISION}
+SHOWN = {
+    "resource": NAME,
+    "moment": MOMENT,
+    "path": str,
+    "text": str,
+    "body": Whatever,
+    "changed": REVISION,
+}
 SHAPES: dict[str, Any] = {
-    "when": {"name": str, "field": Or_(str), "moment": MOMENT, "change": Or_(CHANGE)},
-    "history": {"name": str, "field": Or_(str), "changes": [CHANGE]},
+    "when": {"name": str, "field": Maybe(str), "moment": MOMENT, "change": Maybe(CHANGE)},
+    "history": {"name": str, "field": Maybe(str), "changes": [CHANGE]},
     "blame": {"name": str, "resources": [{"resource": NAME, "moment": MOMENT, "fields": [BLAMED]}]},
     "show": {"name": str, "resources": [SHOWN]},
     "diff": {
@@ -233,9 +255,9 @@ SHAPES: dict[str, Any] = {
 
 def check(value: Any, shape: Any, where: str = "") -> None:
     """Fails unless a JSON value has exactly this shape."""
-    if shape is Any_:
+    if shape is Whatever:
         return
-    if isinstance(shape, Or_):
+    if isinstance(shape, Maybe):
         if value is not None:
             check(value, shape.shape, where)
     elif isinstance(shape, dict):
@@ -289,7 +311,9 @@ def test_json_of_a_field(asked: Run) -> None:
         "grade": "inferred",
         "reason": "subject says “(#7)”; nothing in Git confirms it",
     }
-    assert asked("when", "deployment/api", "--field", "nowhere", "-o", "json").json["change"] is None
+    assert (
+        asked("when", "deployment/api", "--field", "nowhere", "-o", "json").json["change"] is None
+    )
     history = asked("history", "deployment/api", "--field", "spec.replicas", "-o", "json").json
     check(history, SHAPES["history"])
     numbers = [one["revision"]["pull_request"]["number"] for one in history["changes"]]
@@ -327,7 +351,9 @@ def test_log(asked: Run) -> None:
 
 
 def test_show_at_times_and_commits(asked: Run) -> None:
-    commits = {one["number"]: one["commit_sha"] for one in asked("log", "-o", "json").json["revisions"]}
+    commits = {
+        one["number"]: one["commit_sha"] for one in asked("log", "-o", "json").json["revisions"]
+    }
 
     def replicas(*options: str) -> int:
         done = asked("show", "deployment/api", *options, "-o", "json").json
@@ -396,7 +422,9 @@ def test_an_ambiguous_hostile_name_is_listed_harmlessly(tmp_path: Path, run: Run
         done = run("when", name)
         assert done.code in (3, 4)
         lines = [line for line in done.err.split("\n") if line]
-        assert all(char == "\n" or not unicodedata.category(char).startswith("C") for char in done.err)
+        assert all(
+            char == "\n" or not unicodedata.category(char).startswith("C") for char in done.err
+        )
         assert not any(line.startswith("  forged") for line in lines)
     del os.environ["LEDGER_CONFIG"]
 
@@ -465,7 +493,9 @@ def test_exit_codes(arguments: tuple[str, ...], code: int, message: str, asked: 
     assert "Traceback" not in done.err
 
 
-def test_ingest_tells_what_failed_and_ends_with_5(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ingest_tells_what_failed_and_ends_with_5(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repo = make_repo(tmp_path / "r.git")
     repo.commit({"a": "1"}, "x")
     make_ledger(tmp_path / "ledger", track(repo, "good"), track(str(tmp_path / "no"), "bad"))
@@ -489,12 +519,18 @@ def test_ingest_tells_what_failed_and_ends_with_5(tmp_path: Path, run: Run, monk
         ("database = 1\n", "database"),
         ('database = "x"\nsurprise = 1\n', "surprise"),
         ('database = "sqlite:///x"\n[[source]]\nkind = "git"\n', "name"),
-        ('database = "sqlite:///x"\n[[source]]\nkind="git"\nname="A B"\nurl="x"\n', "cannot be the name"),
+        (
+            'database = "sqlite:///x"\n[[source]]\nkind="git"\nname="A B"\nurl="x"\n',
+            "cannot be the name",
+        ),
         (
             'database = "sqlite:///x"\n' + '[[source]]\nkind="git"\nname="a"\nurl="x"\n' * 2,
             "two sources",
         ),
-        ('database = "sqlite:///x"\n' + '[[environment]]\nname="a"\npaths=["x"]\n' * 2, "two environments"),
+        (
+            'database = "sqlite:///x"\n' + '[[environment]]\nname="a"\npaths=["x"]\n' * 2,
+            "two environments",
+        ),
         ('database = "sqlite:///x"\n[redaction]\npatterns = 1\n', "patterns"),
         ("\ufeffdatabase = 'x'", ""),
         ("database = '\x00'", "cannot be read"),
@@ -512,7 +548,9 @@ def test_a_broken_configuration_names_the_file_and_the_fault(
     assert message in done.err
 
 
-def test_a_configuration_that_is_not_there(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configuration_that_is_not_there(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("log")
     assert done.code == 2
@@ -632,7 +670,9 @@ def test_a_database_that_cannot_be_used_is_one_clear_message(
         "sqlite:///",
     ],
 )
-@pytest.mark.parametrize("command", [("init",), ("log",), ("sql", "select 1")], ids=lambda one: one[0])
+@pytest.mark.parametrize(
+    "command", [("init",), ("log",), ("sql", "select 1")], ids=lambda one: one[0]
+)
 def test_database_urls_that_lead_nowhere(
     url: str, command: tuple[str, ...], tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -644,7 +684,9 @@ def test_database_urls_that_lead_nowhere(
     assert "hunter2" not in done.err
 
 
-def test_a_missing_key_stops_an_ingest_and_no_question(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_stops_an_ingest_and_no_question(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = fresh(tmp_path)
     key = ledger.settings.folder / "ledger.key"
     monkeypatch.chdir(ledger.settings.folder)
@@ -665,7 +707,9 @@ def test_a_missing_key_stops_an_ingest_and_no_question(tmp_path: Path, run: Run,
 # -- setting up ------------------------------------------------------------------------------------------
 
 
-def test_from_nothing_to_an_answer(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_nothing_to_an_answer(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     repo = make_repo(tmp_path / "infra.git")
     repo.commit({"prod/api.yaml": MANIFEST.format(1, 1)}, "start")
     folder = tmp_path / "ledger"
@@ -691,7 +735,9 @@ def test_from_nothing_to_an_answer(tmp_path: Path, run: Run, monkeypatch: pytest
     assert "Upgraded" in run("init").out
 
 
-def test_init_upgrades_and_never_makes_a_second_key(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_upgrades_and_never_makes_a_second_key(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run("init")
     (tmp_path / "ledger.key").unlink()
@@ -700,7 +746,9 @@ def test_init_upgrades_and_never_makes_a_second_key(tmp_path: Path, run: Run, mo
     assert not (tmp_path / "ledger.key").exists(), "equal secrets would no longer compare as equal"
 
 
-def test_another_folder_and_another_database(ledger: Ledger, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_folder_and_another_database(
+    ledger: Ledger, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LEDGER_CONFIG", str(ledger.settings.folder / "ledger.toml"))
     assert run("log").code == 0
@@ -718,7 +766,15 @@ def test_the_program_as_a_shell_runs_it(ledger: Ledger, tmp_path: Path) -> None:
     environment = {**os.environ, "LEDGER_CONFIG": str(ledger.settings.folder / "ledger.toml")}
     for name in ("LEDGER_TRACEBACK", "PYTHONUNBUFFERED"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", "ledger", "sql", "select a.data from events a, events b", "--limit", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "ledger",
+        "sql",
+        "select a.data from events a, events b",
+        "--limit",
+        "0",
+    ]
     script = 'set -o pipefail; "$@" | head -c 10 > /dev/null; echo "${PIPESTATUS[0]}"'
     done = subprocess.run(
         ["bash", "-c", script, "-", *command],
@@ -747,7 +803,9 @@ def test_version(run: Run) -> None:
 
 
 def test_sql_as_csv_json_and_table(asked: Run) -> None:
-    query = "select number, subject, pull_request from revisions where superseded = 0 order by number"
+    query = (
+        "select number, subject, pull_request from revisions where superseded = 0 order by number"
+    )
     rows = list(csv.reader(io.StringIO(asked("sql", query, "-o", "csv").out)))
     assert rows[0] == ["number", "subject", "pull_request"]
     assert rows[3] == ["3", "Two replicas (#1)", "1"]
@@ -762,7 +820,9 @@ def test_sql_as_csv_json_and_table(asked: Run) -> None:
 
 
 def test_sql_limits(asked: Run) -> None:
-    done = asked("sql", "select position from events order by position", "--limit", "3", "-o", "json")
+    done = asked(
+        "sql", "select position from events order by position", "--limit", "3", "-o", "json"
+    )
     assert [row["position"] for row in done.json] == [0, 1, 2]
     assert "only the first 3 rows" in done.err
     whole = asked("sql", "select count(*) as n from events", "-o", "json").json[0]["n"]
@@ -771,7 +831,9 @@ def test_sql_limits(asked: Run) -> None:
     assert done.err == ""
 
 
-def test_sql_is_recorded_and_a_refused_one_is_not(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sql_is_recorded_and_a_refused_one_is_not(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger = fresh(tmp_path)
     monkeypatch.chdir(ledger.settings.folder)
     assert run("sql", "select count(*) from commits").code == 0
@@ -820,9 +882,9 @@ def test_views_have_the_promised_columns() -> None:
     standing = {view.name: view.columns for view in schema.views()}
     must = {"events", "repositories", "commits", "revisions", "resources", "field_changes", "gaps"}
     assert must | {"feeds", "environments", "tree_heads", "projections"} <= standing.keys()
-    for name, columns in promised().items():
+    for name, wanted in promised().items():
         if name in standing:
-            assert not set(columns) - standing[name].keys(), name
+            assert not set(wanted) - standing[name].keys(), name
     for name, columns in standing.items():
         if name not in NOT_BY_EVENTS:
             assert {"evidence_position", "recorded_at"} <= columns.keys(), name
@@ -857,7 +919,9 @@ def test_every_view_gives_its_columns_and_the_same_rows_on_both_databases(
                     key=repr,
                 )
             )
-        if view.name == "events":  # the survey's URL has the folder's name in it, hence its digests differ
+        if (
+            view.name == "events"
+        ):  # the survey's URL has the folder's name in it, hence its digests differ
             answers = [[row for row in rows if "survey" not in row[4]] for rows in answers]
         assert answers[0] == answers[1], view.name
         assert answers[0], f"{view.name} is empty in the story"
@@ -872,7 +936,9 @@ def test_text_sorts_bytewise_on_both_databases(ledger: Ledger, postgres_ledger: 
 
 def test_json_columns_are_json_and_times_are_iso(ledger: Ledger, postgres_ledger: Ledger) -> None:
     for one in (ledger, postgres_ledger):
-        rows = auditor.query(one.settings.database_url, "select * from events", contract(), limit=None)
+        rows = auditor.query(
+            one.settings.database_url, "select * from events", contract(), limit=None
+        )
         data = rows.columns.index("data")
         assert all(isinstance(json.loads(row[data]), dict) for row in rows.rows)
         for view in schema.views():
@@ -885,7 +951,7 @@ def test_json_columns_are_json_and_times_are_iso(ledger: Ledger, postgres_ledger
                     assert value == "" or re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value)
 
 
-# -- times ------------------------------------------------------------------------------------------------------
+# -- times -----------------------------------------------------------------------------------------
 
 NOW = "2026-03-15T10:20:30Z"
 

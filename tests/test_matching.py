@@ -62,14 +62,14 @@ def links(ledger: Ledger, commit: str) -> list[Link]:
         "select number, role, grade, method, best from revision_pull_requests "
         "where commit_sha = ? order by number"
     )
-    return ledger.rows(sql, commit)  # type: ignore[return-value]
+    return ledger.rows(sql, commit)
 
 
 def shown(ledger: Ledger, commit: str) -> tuple[int | None, str, str]:
     """(number, grade, reason) that the revision shows."""
     sql = "select pull_request, link_grade, link_reason from revisions where commit_sha = ?"
     [row] = ledger.rows(sql, commit)
-    return row  # type: ignore[return-value]
+    return row
 
 
 def proved(number: int, method: str) -> list[Link]:
@@ -258,7 +258,9 @@ def test_a_pull_request_that_conflicts_is_not_proved(repo: Repo, ledger: Ledger)
     assert "1 of the 1 files, 0 of them" in shown(ledger, commit)[2]
 
 
-def test_in_a_repository_made_anew_the_graph_refutes_the_subject(repo: Repo, ledger: Ledger) -> None:
+def test_in_a_repository_made_anew_the_graph_refutes_the_subject(
+    repo: Repo, ledger: Ledger
+) -> None:
     """The numbers of an old forge stand in the subjects, the refs are those of the new one."""
     pull(repo, 3, {"a.txt": text(l3="x")})
     pull(repo, 5, {"b.txt": text(l3="x")})
@@ -372,7 +374,7 @@ def test_what_a_message_names(message: str, number: int | None) -> None:
 # -- in memory as in Git ----------------------------------------------------------------------------
 
 
-def test_merge_trees_are_those_of_git_also_between_conflicts(repo: Repo, tmp_path: Path) -> None:
+def test_merge_trees_are_those_of_git_also_between_conflicts(repo: Repo) -> None:
     base = repo.tip()
     odd = "1\n" + "a" * 40
     variants: list[dict[str, Any]] = [
@@ -403,7 +405,14 @@ def test_tree_changes_are_those_of_git(repo: Repo) -> None:
     one = repo.commit({odd: "x", "a.txt": None}, "x", branch=None, parents=[base])
     mirror = Mirror(repo.path)
     [tree, other, empty] = [*mirror.trees([base, one]), repo.git("mktree").decode().strip()]
-    pairs = [(tree, other), (tree, tree), (other, tree), (empty, tree), (tree, empty), (empty, empty)]
+    pairs = [
+        (tree, other),
+        (tree, tree),
+        (other, tree),
+        (empty, tree),
+        (tree, empty),
+        (empty, empty),
+    ]
     found = [
         sorted((change.path, change.mode_after) for change in changes)
         for changes in mirror.tree_changes(pairs)
@@ -428,7 +437,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 _streams = count(1)
 
 
-def graph(repo: Repo, parents: Sequence[Sequence[int]], messages: Sequence[str], salt: int) -> list[str]:
+def graph(
+    repo: Repo, parents: Sequence[Sequence[int]], messages: Sequence[str], salt: int
+) -> list[str]:
     """Commits with the given parents (by index), each with a file of its own; one git process."""
     lines: list[str] = []
     run = next(_streams)
@@ -444,7 +455,9 @@ def graph(repo: Repo, parents: Sequence[Sequence[int]], messages: Sequence[str],
     lines += [f"get-mark :{index + 1}\n" for index in range(len(parents))]
     lines.append("done\n")
     stream = "".join(lines).encode()
-    output = repo.git("fast-import", "--quiet", "--force", "--done", "--date-format=raw", stdin=stream)
+    output = repo.git(
+        "fast-import", "--quiet", "--force", "--done", "--date-format=raw", stdin=stream
+    )
     return output.decode().split()
 
 
@@ -456,7 +469,9 @@ def graphs(draw: st.DrawFn) -> list[list[int]]:
     for index in range(1, size):
         number = draw(st.sampled_from([1, 1, 1, 2, 2, 3, 0]))
         near = st.integers(max(0, index - 4), index - 1)
-        above = draw(st.lists(st.one_of(near, st.integers(0, index - 1)), min_size=number, max_size=number))
+        above = draw(
+            st.lists(st.one_of(near, st.integers(0, index - 1)), min_size=number, max_size=number)
+        )
         parents.append(list(dict.fromkeys(above)))
     return parents
 
@@ -477,7 +492,9 @@ def test_the_merge_base_in_memory_is_that_of_git(
     ids = graph(shared, parents, ["x"] * len(parents), 1)
     mirror = Mirror(shared.path)
     tip = data.draw(st.integers(0, len(parents) - 1))
-    heads = data.draw(st.lists(st.integers(0, len(parents) - 1), min_size=1, max_size=4, unique=True))
+    heads = data.draw(
+        st.lists(st.integers(0, len(parents) - 1), min_size=1, max_size=4, unique=True)
+    )
     history = matching._read_history(mirror, ids[tip], [ids[one] for one in heads])
     line = line_of(parents, tip)
     for parent in line[:: max(1, len(line) // 3)]:

@@ -75,7 +75,9 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
     twice = manifest("Deployment", "twice", "apps/v1", "prod")
     repo.commit(FILES | {"prod/gone.yaml": gone, "old/twice.yaml": twice}, "start")
     repo.commit({"prod/gone.yaml": None, "old/twice.yaml": None}, "remove")
-    repo.commit({"new/twice.yaml": manifest("Deployment", "twice", "apps/v1", "prod") + "# new\n"}, "back")
+    repo.commit(
+        {"new/twice.yaml": manifest("Deployment", "twice", "apps/v1", "prod") + "# new\n"}, "back"
+    )
     made = make_ledger(folder / "ledger", track(repo))
     made.grow()
     return made
@@ -171,7 +173,11 @@ def test_what_is_declared_now_goes_before_what_was_removed(asker: Asker) -> None
     ("name", "scope", "shown"),
     [
         ("deployment/api", {}, ["prod/api.yaml", "dev/api.yaml", "-n prod", "-n dev"]),
-        ("api", {}, ["Deployment.apps/api -n prod", "Service/api -n prod", "Ingress.extensions/api"]),
+        (
+            "api",
+            {},
+            ["Deployment.apps/api -n prod", "Service/api -n prod", "Ingress.extensions/api"],
+        ),
         ("api", {"namespace": "prod"}, ["Deployment.apps/api", "Service/api"]),
         ("ingress/api", {}, ["base/ingress.yaml", "base/old-ingress.yaml"]),
         ("edge", {}, ["GatewayClass", "Gateway.gateway"]),
@@ -210,7 +216,9 @@ def test_an_unknown_name_suggests_near_ones(name: str, near: str, asker: Asker) 
     assert near in raised.value.hint.splitlines()[1].strip() or near in raised.value.hint
 
 
-@pytest.mark.parametrize("name", ["", "/", "x/", "/x", "nothing/like/it", "%", "_", "'; drop table", "\0", "a" * 9000])
+@pytest.mark.parametrize(
+    "name", ["", "/", "x/", "/x", "nothing/like/it", "%", "_", "'; drop table", "\0", "a" * 9000]
+)
 def test_names_of_nothing(name: str, asker: Asker) -> None:
     with pytest.raises(NotFoundError):
         asker.resolve(name, Scope())

@@ -168,6 +168,8 @@ HOSTILE = [
     *[b"[", b"{", b"(", b'{"a":', b"a.", b"a: ", b"- ", b'"', b"\\", b" ", b"\n", b"=\n", b"a\n "],
     *[b"[[a]]\n", b"a=1\n", b"# \n", b"x", b"\xff", b"${"],
 ]
+
+
 @every_parser
 @pytest.mark.parametrize("token", HOSTILE, ids=repr)
 def test_hostile_files_take_bounded_time(parser: Parser, token: bytes) -> None:

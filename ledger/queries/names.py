@@ -181,9 +181,7 @@ def _by_name(connection: Connection, name: str, scope: Scope) -> list[ResourceNa
         for known in kinds(connection):
             if kind.lower() == known.lower() or is_kind(word, known):
                 rows = _select(connection, "kind = ? and name = ?", (known, rest), scope)
-                found += [
-                    one for one in rows if not dot or one.api_group == group or kind == known
-                ]
+                found += [one for one in rows if not dot or one.api_group == group or kind == known]
         return found
     found = _select(connection, "name = ?", (name,), scope)
     if not found and _TERRAFORM.match(name):
@@ -255,5 +253,5 @@ def _near(connection: Connection, name: str) -> list[str]:
     if like:
         return difflib.get_close_matches(name, sorted(set(like)), 5, 0.0)
     column = "path" if slash else "name"
-    rows = connection.rows(f"select distinct {column} from model_resource limit 20000")
+    rows = connection.rows(f"select distinct {column} from model_resource limit 20000")  # noqa: S608
     return difflib.get_close_matches(name, [row[0] for row in rows], 5, 0.6)

@@ -52,7 +52,7 @@ class _Entry(NamedTuple):
 
 
 def secret_edits(blob: bytes) -> list[Edit]:
-    """Edits for every Secret that the text holds or speaks of. Linear, about 10 MB/s where one is held."""
+    """Edits for every Secret that the text holds or speaks of. Linear; parses twice where one is held."""
     if not _may_hold_secret(blob):
         return []
     try:
