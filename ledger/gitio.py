@@ -261,7 +261,7 @@ def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]
     output = _run(None, arguments, isolated=False)
     refs: dict[str, str] = {}
     head = tip = ""
-    for line in output.decode("utf-8", "surrogateescape").splitlines():
+    for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
         left, _, name = line.partition("\t")
         if left.startswith("ref: ") and name == "HEAD":
             head = left[5:].removeprefix(_HEADS)
@@ -313,12 +313,13 @@ def _bundle_refs(path: Path, patterns: Sequence[str]) -> tuple[dict[str, str], s
 class Mirror:
     """Our private bare copy of one repository."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sha256: bool = False) -> None:
         """Opens the mirror at `path`, making an empty one where there is none."""
         self.path = path
         if not (path / "HEAD").exists():
             path.mkdir(parents=True, exist_ok=True)
-            _run(None, ["init", "--quiet", "--bare", "--template=", "--", str(path)])
+            kind = f"--object-format={'sha256' if sha256 else 'sha1'}"
+            _run(None, ["init", "--quiet", "--bare", "--template=", kind, "--", str(path)])
             _run(path, ["config", "gc.pruneExpire", "never"])
 
     def fetch(self, url: str, refs: Sequence[str]) -> None:
@@ -343,7 +344,7 @@ class Mirror:
         output = _run(self.path, ["bundle", "unbundle", "--", _local(url)])
         wanted = set(refs)
         updates: list[str] = []
-        for line in output.decode("utf-8", "surrogateescape").splitlines():
+        for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
             oid, _, ref = line.partition(" ")
             if ref in wanted:
                 updates.append(f"update {ref} {oid}\n")
@@ -355,12 +356,12 @@ class Mirror:
             _run(self.path, ["update-ref", "--stdin"], stdin=_refname_bytes("".join(commands)))
             _run(self.path, ["pack-refs", "--all"])
 
-    def refs(self) -> dict[str, str]:
+    def refs(self, under: str = "refs/") -> dict[str, str]:
         """Every ref with the commit it leads to; refs that lead to no commit are left out."""
         pattern = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
-        output = _run(self.path, ["for-each-ref", f"--format={pattern}"])
+        output = _run(self.path, ["for-each-ref", f"--format={pattern}", under])
         found: dict[str, str] = {}
-        for line in output.decode("utf-8", "surrogateescape").splitlines():
+        for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
             name, kind, oid, peeled_kind, peeled = line.split("\0")
             if kind == "commit":
                 found[name] = oid
@@ -521,7 +522,7 @@ class Mirror:
         arguments = ["-c", f"gpg.ssh.allowedSignersFile={allowed_signers}", "log", "--no-walk"]
         arguments += ["--stdin", "--format=%H%x00%G?%x00%GS%x00%GK%x00%GF"]
         output = _run(self.path, arguments, stdin="".join(f"{one}\n" for one in commits).encode())
-        for line in output.decode("utf-8", "replace").splitlines():
+        for line in output.decode("utf-8", "replace").split("\n")[:-1]:
             yield line.split("\0")
 
     @contextmanager

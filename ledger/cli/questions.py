@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -77,6 +78,8 @@ def _time(text: str) -> str:
 
 
 def _looks_like_commit(text: str) -> bool:
+    if re.fullmatch(r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])", text):
+        return False  # 20240601 is a day
     return len(text) >= 7 and all(char in "0123456789abcdef" for char in text)
 
 

@@ -8,6 +8,7 @@ events in any batches, or all at once, give the same tables, so every table can 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, get_type_hints
@@ -15,6 +16,7 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 from ledger.comparing import FieldText, Place, Shape
 from ledger.events import Event, RecordedEvent
 
+MAX_KEY = 1_000
 Row = tuple[Any, ...]
 R = TypeVar("R", bound=Row)
 D = TypeVar("D", bound=Event)
@@ -47,6 +49,20 @@ class Table:
 def column(text: str) -> str:
     """Text for a column: PostgreSQL takes no NUL, so it stands as a visible escape everywhere."""
     return text.replace("\0", "\\u0000") if "\0" in text else text
+
+
+def key_text(text: str) -> str:
+    """Text for an indexed column: PostgreSQL indexes at most 2,700 bytes of a row.
+
+    What is longer than 1,000 bytes keeps its beginning and its end, with a digest between them.
+    """
+    text = column(text)
+    raw = b"" if len(text) <= MAX_KEY // 4 else text.encode()
+    if len(raw) <= MAX_KEY:
+        return text
+    digest = hashlib.sha256(raw).hexdigest()[:32]
+    head, tail = raw[: MAX_KEY * 2 // 5], raw[-MAX_KEY * 2 // 5 :]
+    return f"{head.decode('utf-8', 'ignore')}…{digest}…{tail.decode('utf-8', 'ignore')}"
 
 
 class Context(Protocol):

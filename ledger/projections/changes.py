@@ -28,7 +28,7 @@ from ledger.events import (
     RevisionObserved,
 )
 from ledger.moves import Document, pair_moves
-from ledger.projections import Context, Projection, Row, Table, column
+from ledger.projections import Context, Projection, Row, Table, column, key_text
 from ledger.projections.commits import CommitRow
 from ledger.projections.environments import environment_of
 from ledger.projections.revisions import HEADS, RevisionRow, lines_apart
@@ -238,14 +238,15 @@ def _revision(recorded: RecordedEvent, data: RevisionObserved, context: Context)
 def _file(
     at: _Revision, file: FileChange, gone: list[ResourceRow], come: list[_Come], context: Context
 ) -> Iterable[Row]:
-    rows = context.find(ResourceRow, repository=at.repository, branch=at.branch, path=file.path)
+    path = key_text(file.path)
+    rows = context.find(ResourceRow, repository=at.repository, branch=at.branch, path=path)
     present = {_address(row): row for row in rows if row.present}
-    for found in _documents(file.path, file.after, present, context):
+    for found in _documents(path, file.after, present, context):
         held = present.pop(found.address, None)
         if held is None:
-            come.append(_Come(file.path, found))
+            come.append(_Come(path, found))
         elif (held.digest, held.item, held.opaque) != (found.digest, found.item, found.opaque):
-            yield from _changed(at, held, file.path, found, CHANGED, context)
+            yield from _changed(at, held, path, found, CHANGED, context)
     gone.extend(present.values())
 
 
@@ -295,10 +296,10 @@ def _numbered(path: str, pieces: Iterable[bytes], context: Context) -> Iterator[
     for piece in pieces:
         for item, one in enumerate(context.shapes(path, piece)):
             address = (
-                column(one.api_group),
-                column(one.kind),
-                column(one.namespace),
-                column(one.name or path),
+                key_text(one.api_group),
+                key_text(one.kind),
+                key_text(one.namespace),
+                key_text(one.name or path),
             )
             ordinal = counts[address]
             counts[address] += 1

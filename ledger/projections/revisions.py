@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ledger.events import RecordedEvent, RefMoved, RevisionObserved, SourceSurveyed
-from ledger.projections import Context, Projection, Row, Table
+from ledger.projections import Context, Projection, Row, Table, key_text
 from ledger.projections.commits import CommitRow
 
 HEADS = "refs/heads/"
@@ -117,7 +117,7 @@ def _moved(recorded: RecordedEvent, data: RefMoved, context: Context) -> Iterabl
     yield RefMoveRow(
         key=recorded.key,
         repository=data.repository,
-        ref=data.ref,
+        ref=key_text(data.ref),
         kind=data.kind,
         sequence=data.sequence,
         old_sha=data.old,

@@ -43,6 +43,7 @@ from ledger.sources import Batch, Configured, Kept, Promise, Source, Tools
 
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 DISPLACED = "refs/ledger/line/"
+LONG_REF = 500
 PULLS = {"refs/pull/": "/head", "refs/merge-requests/": "/head", "refs/pull-requests/": "/from"}
 LINK, SUBMODULE = "120000", "160000"
 CHUNK_CHANGES = 2_000
@@ -141,9 +142,11 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     due = due or branches != before.branches
     if not (moved or gone or due) and same_options:
         return
-    mirror = Mirror(options.mirror)
+    mirror = Mirror(options.mirror, sha256=any(len(oid) == 64 for oid in found.values()))
     if moved:
-        mirror.fetch(options.url, list(moved if mirror.refs() else remote))
+        held = mirror.refs()
+        _make_way(mirror, held, moved)
+        mirror.fetch(options.url, list(moved if held else remote))
     after = msgspec.structs.replace(
         before,
         refs=dict(before.refs),
@@ -155,6 +158,20 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     )
     state = _Pull(options, tools, mirror, before, after, branches)
     yield from _tell(state, moved, gone, due)
+
+
+def _make_way(mirror: Mirror, held: dict[str, str], moved: dict[str, str]) -> None:
+    """Puts refs aside that the remote no longer has and that stand in the way of new ones: `v1` of `v1/a`."""
+    folders = {ref[: match.start()] for ref in moved for match in re.finditer("/", ref)}
+    clashing = [
+        ref
+        for ref in held
+        if ref in folders
+        or (ref not in moved and any(ref[: m.start()] in moved for m in re.finditer("/", ref)))
+    ]
+    for ref in clashing:
+        keep = f"update refs/ledger/kept/{held[ref]} {held[ref]}\n"
+        mirror.update_refs([keep, f"delete {ref}\n"])
 
 
 def _remote_refs(options: GitOptions) -> tuple[dict[str, str], list[str]]:
@@ -304,7 +321,7 @@ def _new_chain(state: _Pull, branch: str, tip: str, old: str) -> tuple[list[tupl
     and the number of the step below them."""
     mirror = state.mirror
     place = f"{DISPLACED}{branch}/"
-    displaced = [oid for ref, oid in mirror.refs().items() if ref.startswith(place)]
+    displaced = list(mirror.refs(place).values())
     line: list[str] = []
     below, exclude, number = "", "", 0
     if old and mirror.has(old):
@@ -630,7 +647,10 @@ def _move(state: _Pull, ref: str, old: str, new: str) -> NewEvent:
         new=new,
         abandoned=abandoned,
     )
-    return state.event(f"ref/{readable_ref(ref)}/{sequence}", data)
+    name = data.ref
+    if len(name) > LONG_REF:  # a key is indexed
+        name = f"{name[:LONG_REF]}…{hashlib.sha256(name.encode()).hexdigest()}"
+    return state.event(f"ref/{name}/{sequence}", data)
 
 
 def readable_ref(ref: str) -> str:
