@@ -114,7 +114,7 @@ class _Run:
             Projector(store, registry.projections(), self._documents) if project else None
         )
         orders = Orders(self._key, tuple(settings.redaction.patterns), project)
-        suits = 1 + min(MOST_WORKERS, os.cpu_count() or 1)
+        suits = min(1 + MOST_WORKERS, os.cpu_count() or 1)
         self._preparer = Preparer(orders, parsers, self._documents, processes=processes or suits)
 
     def close(self) -> None:

@@ -44,7 +44,6 @@ PULL_REFS = {
 FIRST_COMMIT = datetime(2024, 1, 1, tzinfo=UTC)
 FIRST_INGEST = datetime(2025, 1, 1, tzinfo=UTC)
 TEST_KEY = "07" * 32
-_NOBODY = "0" * 40
 _SCRATCH = "refs/scratch/commit"
 
 
@@ -166,13 +165,17 @@ class Repo:
         lines.append(b"get-mark :1\n")
         if ref and signing_key is None:
             lines.append(f"reset {ref}\nfrom :1\n\n".encode())
-        lines.append(f"reset {_SCRATCH}\nfrom {_NOBODY}\n\ndone\n".encode())
+        width = len(parents[0]) if parents else len(self._empty_tree())
+        lines.append(f"reset {_SCRATCH}\nfrom {'0' * width}\n\ndone\n".encode())
         made = self._import(lines)
         if signing_key is not None:
             made = self._signed(made, signing_key)
             if ref:
                 self.set_ref(ref, made)
         return made
+
+    def _empty_tree(self) -> str:
+        return self.git("mktree").decode("ascii").strip()
 
     def _import(self, lines: list[bytes]) -> str:
         arguments = ["--quiet", "--force", "--done", "--date-format=raw-permissive"]

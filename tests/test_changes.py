@@ -601,11 +601,12 @@ def told(ledger: Ledger, branch: str = "main") -> dict[str, list[Told]]:
     return found
 
 
-def current(ledger: Ledger) -> dict[Address, str]:
-    """address → resource of what is present on main."""
+def current(ledger: Ledger, branch: str = "main") -> dict[Address, str]:
+    """address → resource of what is present on a branch."""
     rows = ledger.rows(
         "select path, api_group, kind, namespace, name, ordinal, resource from model_resource "
-        "where present = 1 and branch = 'main'"
+        "where present = 1 and branch = ?",
+        branch,
     )
     assert len({row[:6] for row in rows}) == len(rows)
     return {row[:6]: row[6] for row in rows}
@@ -689,13 +690,13 @@ def _same_document(one: Declared, two: Declared) -> bool:
     return one.syntax == two.syntax and fields.diff(one.body, two.body, syntax=one.syntax) == []
 
 
-def replay(repo: Repo, ledger: Ledger, tip: str = "") -> Replayed:
-    """Checks every revision of the current line; gives the state at its end."""
+def replay(repo: Repo, ledger: Ledger, branch: str = "main") -> Replayed:
+    """Checks every revision of a branch's current line; gives the state at its end."""
     oracle = Oracle(repo)
-    changes = told(ledger)
+    changes = told(ledger, branch)
     state = Replayed()
     before: dict[Address, Declared] = {}
-    for commit in repo.chain(tip):
+    for commit in repo.chain(repo.tip(branch)):
         after = oracle.at(commit)
         state.take(changes.get(commit, []), before, after)
         before = after
@@ -725,6 +726,24 @@ def test_also_where_branches_are_moved_by_force(seed: int, repo: Repo, ledger: L
         assert ledger.rows(shown) == chain
 
     Story(repo, seed + 100, force=True).go(12, look)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_branches_that_share_commits_are_each_what_their_trees_say(
+    seed: int, repo: Repo, tmp_path: Path
+) -> None:
+    """The branch that merges come from is tracked too: what is a side here is the mainline there."""
+    ledger = make_ledger(tmp_path / "both", track(repo, branches=["main", "side"]))
+    story = Story(repo, seed + 400, force=True)
+    story.step()
+    repo.make_branch("side")
+
+    def look() -> None:
+        ledger.grow()
+        for branch in ("main", "side"):
+            assert current(ledger, branch) == replay(repo, ledger, branch).at
+
+    story.go(9, look)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -1323,6 +1342,55 @@ def test_more_changes_than_are_worth_telling_are_one_row(repo: Repo, ledger: Led
         assert blame["spec.key7"] == 2
         [newest, _] = asker.history([resource], field="spec.key7")
         assert [(one.field, one.old, one.new) for one in newest.fields] == [("spec.key7", 1, 2)]
+
+
+def test_long_and_odd_names_are_kept_on_both_databases(
+    repo: Repo, tmp_path: Path, database_url: str
+) -> None:
+    rng = random.Random(1)  # noqa: S311
+
+    def noise(size: int) -> str:
+        return "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=size))
+
+    path = "/".join(noise(200) for _ in range(19)) + "/a.yaml"
+    long = [noise(20_000) for _ in range(5)]
+    files: dict[str, Any] = {
+        path: "a: 1\n",
+        f"{path}.txt": "one\n",
+        "name.yaml": manifest(long[0]),
+        "twin.yaml": manifest(long[0] + "x"),
+        "kind.yaml": manifest("k", long[1]),
+        "group.yaml": manifest("g", group=f"{long[2]}/v1"),
+        "key.yaml": manifest("f", **{long[3]: 1}),
+        "nul.yaml": 'apiVersion: v1\nkind: A\nmetadata: {name: "a\\0b", namespace: "\\0"}\nx: "\\0"\n',
+        "nul.json": '{"a": "\\u0000", "k\\u0000": 1}',
+        "half.json": '{"a": "\\ud800"}',
+        "half.tf": 'resource "a" "\\ud800" {\n}\n',
+        "big.json": '{"a": 1' + "0" * 400 + ', "b": 1e400}',
+        "big.yaml": "a: 1" + "0" * 5_000 + "\n",
+    }
+    repo.commit(files, "odd")
+    repo.commit({path: "a: 2\n", "name.yaml": manifest(long[0], x=1)}, "changed")
+    repo.commit({"nul.yaml": files["nul.yaml"].replace("x:", "y:"), path: None}, "changed again")
+    ledger = make_ledger(tmp_path / "odd", track(repo), database=database_url)
+    ledger.grow()
+    assert ledger.rows("select failure from projections where failure <> ''") == []
+    rows = ledger.rows("select revision_number, action, path from resource_changes order by 1, 3")
+    assert len([row for row in rows if row[0] == 1]) == len(files)
+    later = sorted(row[:2] for row in rows if row[0] > 1)
+    assert later == [(2, "changed"), (2, "changed"), (3, "changed"), (3, "removed")]
+    names = [row[0] for row in ledger.rows("select name from resources")]
+    assert len(set(names)) == len(names)
+    assert "a\\u0000b" in names
+    assert all("\0" not in name and len(name.encode()) <= 1_000 for name in names)
+    with ledger.ask() as asker:
+        [one] = asker.resolve("name.yaml", Scope())
+        assert asker.show(one).body["metadata"]["name"] == long[0]  # type: ignore[index,call-overload]
+        [oldest, newest] = [c.action for c in list(asker.history([one]))[::-1]]
+    assert (oldest, newest) == ("added", "changed")
+    before = tables(ledger, arrival=True)
+    ledger.rebuild()
+    assert tables(ledger, arrival=True) == before
 
 
 # -- secrets -------------------------------------------------------------------------------------------

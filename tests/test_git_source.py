@@ -114,7 +114,9 @@ def differences(repo: Repo, commit: str) -> set[tuple[str, str, str, str, bytes]
     found = set()
     for head, path in zip(tokens[::2], tokens[1::2], strict=False):
         mode, mode_after, oid, oid_after, _ = head.decode().removeprefix(":").split(" ")
-        found.add((mode, mode_after, oid, oid_after, path))
+        found.add(
+            (mode, mode_after, oid.strip("0") and oid, oid_after.strip("0") and oid_after, path)
+        )
     return found
 
 
@@ -127,8 +129,8 @@ def as_raw(file: FileChange) -> tuple[str, str, str, str, bytes]:
     return (
         before.mode if before else "000000",
         after.mode if after else "000000",
-        before.id if before else "0" * 40,
-        after.id if after else "0" * 40,
+        before.id if before else "",
+        after.id if after else "",
         path,
     )
 
@@ -595,6 +597,96 @@ def test_tags_and_moved_tags(repo: Repo, ledger: Ledger) -> None:
     assert moves(ledger, "refs/tags/heavy") == [*expected, ("deleted", x, "")]
     assert moves(ledger, "refs/tags/blob") == []
     assert ledger.grow() == 0
+
+
+def test_odd_names_of_refs(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"a": "1"}, "A")
+    names = ["v\u2028x", "v\x85y", "v\udcff\udcfe", "percent%41", "\u202ebidi", "-dash", "x" * 200]
+    for name in names:
+        repo.tag(name, a)
+    long = "/".join(f"{number:0200}" for number in range(4))
+    repo.tag(long, a)
+    ledger.grow()
+    assert ledger.grow() == 0
+    told_refs = {one.data.ref for one in ledger.events(RefMoved)}  # type: ignore[union-attr]
+    shown = {name: f"refs/tags/{name}" for name in [*names, long]}
+    shown["v\udcff\udcfe"] = "refs/tags/v%FF%FE"
+    assert told_refs == {"refs/heads/main", *shown.values()}
+    for name in names:
+        repo.delete_ref(f"refs/tags/{name}")
+    ledger.grow()
+    assert moves(ledger, "refs/tags/v%FF%FE") == [("created", "", a), ("deleted", a, "")]
+    assert survey_findings(ledger) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["feature/x", "ünï", "a%b", "x" * 200, "refs/heads/x", "-x", "a.b@c"]
+)
+def test_odd_names_of_branches(name: str, repo: Repo, tmp_path: Path) -> None:
+    a = repo.commit({"a": "1"}, "A")
+    repo.set_ref(f"refs/heads/{name}", a)
+    ledger = make_ledger(tmp_path / "odd", track(repo, branches=["main", name]))
+    ledger.grow()
+    b = repo.commit({"a": "2"}, "B", branch=None, parents=[])
+    repo.set_ref(f"refs/heads/{name}", b)
+    ledger.grow()
+    repo.set_ref(f"refs/heads/{name}", a)
+    ledger.grow()
+    assert steps(ledger, name) == [(1, a), (1, b)]
+    assert [kind for kind, _, _ in moves(ledger, f"refs/heads/{name}")] == [
+        "created",
+        *["forced"] * 2,
+    ]
+
+
+def test_a_ref_that_becomes_a_folder_of_refs_and_back(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"a": "1"}, "A")
+    b = repo.commit({"a": "2"}, "B", branch=None, parents=[])
+    repo.tag("v1", b)
+    ledger.grow()
+    repo.delete_ref("refs/tags/v1")
+    repo.tag("v1/x", a)
+    repo.tag("v1/y", a)
+    ledger.grow()
+    assert moves(ledger, "refs/tags/v1") == [("created", "", b), ("deleted", b, "")]
+    repo.delete_ref("refs/tags/v1/x")
+    repo.delete_ref("refs/tags/v1/y")
+    ledger.grow()
+    repo.tag("v1", a)
+    ledger.grow()
+    assert moves(ledger, "refs/tags/v1")[-1] == ("created", "", a)
+    assert gitio.Mirror(ledger.settings.mirror(ledger.settings.source[0])).has(b)
+
+
+def test_a_head_that_names_no_branch(repo: Repo, ledger: Ledger) -> None:
+    a = repo.commit({"a": "1"}, "A")
+    repo.commit({"a": "2"}, "B")
+    repo.git("update-ref", "--no-deref", "HEAD", a)
+    [outcome] = ledger.ingest()
+    assert "no default branch" in outcome.failure
+    repo.git("update-ref", "--no-deref", "HEAD", repo.tip())
+    ledger.grow()
+    assert len(steps(ledger)) == 2
+
+
+def test_a_repository_of_sha256(tmp_path: Path) -> None:
+    repo = Repo(tmp_path / "wide.git")
+    repo.path.mkdir()
+    repo.git("init", "--quiet", "--bare", "--object-format=sha256", "--initial-branch=main", ".")
+    repo.commit({"a.yaml": manifest("a")}, "A")
+    repo.make_branch("pull-1")
+    repo.pull_head(1, repo.commit({"a.yaml": manifest("a", 2)}, "one", branch="pull-1"))
+    repo.commit({"b.txt": "b\n"}, "B")
+    squash = repo.squash("pull-1", "Land (#1)")
+    ledger = make_ledger(tmp_path / "ledger", track(repo))
+    ledger.grow()
+    assert steps(ledger) == list(enumerate(repo.chain(), 1))
+    for one in told(ledger):
+        assert len(one.commit) == 64
+        assert {as_raw(file) for file in one.files} == differences(repo, one.commit)
+    sql = "select pull_request, link_grade from revisions where commit_sha = ?"
+    assert ledger.rows(sql, squash) == [(1, "proved")]
+    assert survey_findings(ledger) == []
 
 
 # -- pull request heads ----------------------------------------------------------------------------

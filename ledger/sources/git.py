@@ -12,6 +12,7 @@ Commits on the first-parent line keep the content of their text files. Others ke
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -127,7 +128,7 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
 
     Raises SourceError when the remote cannot be read or a tracked branch is not there.
     """
-    before = msgspec.json.decode(cursor, type=Cursor) if cursor else Cursor()
+    before = msgspec.convert(json.loads(cursor), Cursor) if cursor else Cursor()
     stamp = bundle_stamp(options.url)
     same_options = before.pull_requests == options.pull_requests and (
         not options.branches or list(options.branches) == before.branches
@@ -253,7 +254,8 @@ def _tell(state: _Pull, moved: dict[str, str], gone: list[str], due: bool) -> It
     if due or not state.before.surveyed:
         last.append(_survey(state))
         state.after.surveyed = state.tools.now
-    cursor = msgspec.json.encode(state.after)
+    # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
+    cursor = json.dumps(msgspec.to_builtins(state.after), separators=(",", ":")).encode("ascii")
     yield Batch(events=last, contents=contents, cursor=cursor, done=state.done, total=state.total)
 
 
