@@ -116,6 +116,10 @@ class Workshop:
         if len(data) > MAX_TEXT:
             return Kept(content="too_large")
         if b"\0" in data:
+            # Text in UTF-16 without its NULs reads as ASCII: a secret in it is no more to be named.
+            text = data.replace(b"\0", b"")
+            if redact(path, text, self._key, patterns=self._patterns).findings:
+                return Kept(content="binary", secret=True)
             return Kept(content="binary", digest="sha256:" + hashlib.sha256(data).hexdigest())
         parser = self._parser(path)
         pieces = parser.split(data)

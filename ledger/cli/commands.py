@@ -122,7 +122,12 @@ def source_list() -> None:
 @click.option(
     "--survey", is_flag=True, help="Count everything that is reachable now, not once a day."
 )
-@click.option("--processes", default=0, help="How many may work; 0 for what suits the machine.")
+@click.option(
+    "--processes",
+    type=click.IntRange(0),
+    default=0,
+    help="How many may work; 0 for what suits the machine.",
+)
 @click.option("--log-only", is_flag=True, help="Record events; leave the projections for later.")
 def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool) -> None:
     """Read what is new in the sources (all of them if none is named) into the ledger."""

@@ -135,7 +135,9 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--limit", default=0, help="At most this many changes; 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=0, help="At most this many changes; 0 for all."
+)
 @_options("field", "namespace", "repository", "branch", "path", "at", "output")
 def history(name: str, field: str, at: str, limit: int, output: str, **where: Any) -> None:
     """Every change of NAME, or of one field of it, newest first."""
@@ -180,6 +182,8 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
         if output == "json":
             _print_json({"name": name, "resources": answers})
             return
+        if field and not any(one.fields for one in answers):
+            raise asker.never_changed(resources, field)
         for answer in answers:
             _print(text.blame_block(answer))
 
@@ -242,7 +246,7 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
 @click.option("--author", default="", help="This author's name or e-mail.")
 @click.option("--direct", is_flag=True, help="Only what no pull request is linked to.")
 @click.option("--superseded", is_flag=True, help="Also what the branch has moved away from.")
-@click.option("--limit", default=0, help="At most this many; 0 for all.")
+@click.option("--limit", type=click.IntRange(0), default=0, help="At most this many; 0 for all.")
 @_options("repository", "branch", "output")
 def log(
     since: str,
