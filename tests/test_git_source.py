@@ -165,6 +165,36 @@ def messy(repo: Repo) -> None:
     repo.commit({"a.yaml": manifest("a", 3)}, "last")
 
 
+# -- the builder -----------------------------------------------------------------------------------
+
+
+def test_the_same_calls_give_the_same_ids_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tips = []
+    for zone in ("UTC", "Pacific/Kiritimati"):
+        monkeypatch.setenv("TZ", zone)
+        monkeypatch.setenv("GIT_AUTHOR_NAME", zone)
+        made = make_repo(tmp_path / zone.replace("/", "-"))
+        for step in story(made):
+            step()
+        files: dict[Any, Any] = {"x": link("y"), b"\xff": executable("z")}
+        messy_branch = made.commit(files, branch="odd", parents=[])
+        tips.append([made.tip(), messy_branch, made.tag("v2", message="Two")])
+    assert tips[0] == tips[1]
+    assert tips[0][0] == "2bc4f318a090d0cff3c2934fe78d5ccc49059316"
+
+
+def test_a_conflict_is_an_error_of_the_builder(repo: Repo) -> None:
+    root = repo.commit({"a": "1\n"}, "root")
+    repo.make_branch("side", root)
+    repo.commit({"a": "2\n"}, "ours")
+    repo.commit({"a": "3\n"}, "theirs", branch="side")
+    for land in (repo.merge, repo.squash, repo.rebase):
+        with pytest.raises(SourceError):
+            land("side")
+
+
 # -- commits and revisions -------------------------------------------------------------------------
 
 

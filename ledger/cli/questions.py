@@ -167,6 +167,7 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
     import msgspec  # noqa: PLC0415
 
     from ledger.cli import text  # noqa: PLC0415
+    from ledger.errors import NotFoundError  # noqa: PLC0415
     from ledger.fields import matches  # noqa: PLC0415
 
     with _asking() as asker:
@@ -183,7 +184,8 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
             _print_json({"name": name, "resources": answers})
             return
         if field and not any(one.fields for one in answers):
-            raise asker.never_changed(resources, field)
+            hint = asker.never_changed(resources, field).hint
+            raise NotFoundError(f"{resources[0].title()} has no field {field!r}", hint=hint)
         for answer in answers:
             _print(text.blame_block(answer))
 

@@ -145,9 +145,13 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
         return
     mirror = Mirror(options.mirror, sha256=any(len(oid) == 64 for oid in found.values()))
     if moved:
-        held = mirror.refs()
-        _make_way(mirror, held, moved)
-        mirror.fetch(options.url, list(moved if held else remote))
+        wanted = list(moved if mirror.refs(HEADS) else remote)
+        try:
+            mirror.fetch(options.url, wanted)
+        except SourceError:
+            if not _made_way(mirror, moved):
+                raise
+            mirror.fetch(options.url, wanted)
     after = msgspec.structs.replace(
         before,
         refs=dict(before.refs),
@@ -161,8 +165,9 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     yield from _tell(state, moved, gone, due)
 
 
-def _make_way(mirror: Mirror, held: dict[str, str], moved: dict[str, str]) -> None:
+def _made_way(mirror: Mirror, moved: dict[str, str]) -> bool:
     """Puts refs aside that the remote no longer has and that stand in the way of new ones: `v1` of `v1/a`."""
+    held = mirror.refs()
     folders = {ref[: match.start()] for ref in moved for match in re.finditer("/", ref)}
     clashing = [
         ref
@@ -173,6 +178,7 @@ def _make_way(mirror: Mirror, held: dict[str, str], moved: dict[str, str]) -> No
     for ref in clashing:
         keep = f"update refs/ledger/kept/{held[ref]} {held[ref]}\n"
         mirror.update_refs([keep, f"delete {ref}\n"])
+    return bool(clashing)
 
 
 def _remote_refs(options: GitOptions) -> tuple[dict[str, str], list[str]]:
