@@ -1,0 +1,321 @@
+"""The only place that runs Git.
+
+The ledger keeps a private bare mirror of each repository. It never prunes and never collects
+garbage, so that what a force-push abandons stays readable. Bulk data comes from long-lived
+streams (`log --raw -z`, `cat-file --batch`): one process for a whole history instead of one for
+each commit, which is about a hundred times faster. Everything read here is hostile.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from ledger.errors import SourceError
+from ledger.gitio.bundles import bundle_stamp, is_bundle, local_path, read_header, unpack
+from ledger.gitio.processes import Process, check_url, piped, run, version
+from ledger.gitio.streams import (
+    NULL_MODE,
+    OID,
+    RawChange,
+    RawCommit,
+    merge_results,
+    raw_commits,
+    raw_pairs,
+    read_objects,
+    tokens,
+)
+
+__all__ = [
+    "NULL_MODE",
+    "Mirror",
+    "RawChange",
+    "RawCommit",
+    "bundle_stamp",
+    "check_url",
+    "is_bundle",
+    "list_remote",
+    "version",
+]
+
+_HEADS = "refs/heads/"
+_PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
+
+
+def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]:
+    """The refs of a remote that match, and the branch its HEAD names; one network round trip.
+
+    A bundle says only which commit HEAD is, so there it is the first branch of that commit, `main`
+    and `master` before others. Raises SourceError when the remote cannot be reached or is no
+    repository.
+    """
+    if is_bundle(url):
+        return _bundle_refs(Path(local_path(url)), patterns)
+    place = check_url(url)
+    arguments = ["ls-remote", "--symref", "--", place, "HEAD", *patterns]
+    output = run(None, arguments, isolated=False)
+    refs: dict[str, str] = {}
+    head = tip = ""
+    for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
+        left, _, name = line.partition("\t")
+        if left.startswith("ref: ") and name == "HEAD":
+            head = left[5:].removeprefix(_HEADS)
+        elif name == "HEAD":
+            tip = left
+        elif not name.endswith("^{}"):
+            refs[name] = left
+    return refs, head or _branch_at(refs, tip)
+
+
+def _bundle_refs(path: Path, patterns: Sequence[str]) -> tuple[dict[str, str], str]:
+    refs = read_header(path).refs
+    tip = refs.pop("HEAD", "")
+    heads = [
+        ref.removeprefix(_HEADS)
+        for ref, oid in refs.items()
+        if oid == tip and ref.startswith(_HEADS)
+    ]
+    head = min(heads, key=lambda name: (name != "main", name != "master", name), default="")
+    chosen = {
+        ref: oid for ref, oid in refs.items() if any(fnmatchcase(ref, one) for one in patterns)
+    }
+    return chosen, head
+
+
+def _branch_at(refs: Mapping[str, str], tip: str) -> str:
+    """The branch that HEAD must be, where a bundle does not say; empty where it could be several."""
+    at = [
+        ref.removeprefix(_HEADS)
+        for ref, oid in refs.items()
+        if ref.startswith(_HEADS) and oid == tip
+    ]
+    usual = [name for name in ("main", "master") if name in at]
+    return usual[0] if usual else at[0] if len(at) == 1 else ""
+
+
+class Mirror:
+    """Our private bare copy of one repository."""
+
+    def __init__(self, path: Path, *, sha256: bool = False) -> None:
+        """Opens the mirror at `path`, making an empty one where there is none."""
+        self.path = path
+        if not (path / "HEAD").exists():
+            path.mkdir(parents=True, exist_ok=True)
+            kind = f"--object-format={'sha256' if sha256 else 'sha1'}"
+            run(None, ["init", "--quiet", "--bare", "--template=", kind, "--", str(path)])
+            run(path, ["config", "gc.pruneExpire", "never"])
+
+    def fetch(self, url: str, refs: Sequence[str]) -> None:
+        """Brings the named refs, by force, and nothing else. A bundle file is unpacked whole."""
+        if is_bundle(url):
+            self._unbundle(url, refs)
+            return
+        specs = "".join(f"+{ref}:{ref}\n" for ref in refs)
+        arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
+        arguments += [
+            "--no-recurse-submodules",
+            "--no-auto-maintenance",
+            "--update-shallow",
+            "--stdin",
+        ]
+        arguments += ["--", check_url(url)]
+        run(self.path, arguments, stdin=_refname_bytes(specs), isolated=False)
+
+    def _unbundle(self, url: str, refs: Sequence[str]) -> None:
+        held = unpack(Path(local_path(url)), self.path)
+        self.update_refs([f"update {ref} {held[ref]}\n" for ref in refs if ref in held])
+
+    def update_refs(self, commands: Sequence[str]) -> None:
+        """Runs `git update-ref --stdin` commands in one transaction."""
+        if commands:
+            run(self.path, ["update-ref", "--stdin"], stdin=_refname_bytes("".join(commands)))
+            run(self.path, ["pack-refs", "--all"])
+
+    def refs(self, under: str = "refs/") -> dict[str, str]:
+        """Every ref with the commit it leads to; refs that lead to no commit are left out."""
+        pattern = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
+        output = run(self.path, ["for-each-ref", f"--format={pattern}", under])
+        found: dict[str, str] = {}
+        for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
+            name, kind, oid, peeled_kind, peeled = line.split("\0")
+            if kind == "commit":
+                found[name] = oid
+            elif peeled_kind == "commit":
+                found[name] = peeled
+        return found
+
+    def is_shallow(self) -> bool:
+        """Whether history below some commits is cut off."""
+        return (self.path / "shallow").exists()
+
+    def has(self, commit: str) -> bool:
+        """Whether the mirror holds the commit."""
+        return bool(OID.match(commit)) and self.sizes([commit])[0] is not None
+
+    def sizes(self, ids: Sequence[str]) -> list[int | None]:
+        """The size in bytes of each object, None where it is missing."""
+        feed = "".join(f"{oid}\n" for oid in ids).encode()
+        output = run(self.path, ["cat-file", "--batch-check=%(objectsize)"], stdin=feed)
+        lines = output.decode().splitlines()
+        return [int(line) if line.isdigit() else None for line in lines]
+
+    def commits(
+        self, tips: Iterable[str], exclude: Iterable[str], *, walk: bool = True
+    ) -> Iterator[RawCommit]:
+        """New commits, parents first, with their files against their first parent.
+
+        Without `walk` only the tips themselves, in their order. Never reads a blob. Constant memory
+        here; Git itself holds the list of new commits.
+        """
+        order = ["--topo-order", "--reverse"] if walk else ["--no-walk=unsorted"]
+        arguments = ["log", "--stdin", *order, "--raw", "-z", "--no-renames"]
+        arguments += ["--no-abbrev", "--diff-merges=first-parent", "--root", "--no-ext-diff"]
+        arguments += ["--no-textconv", "--no-color", "--no-show-signature", "--no-notes"]
+        arguments += ["--ignore-submodules=none", "--format=%H"]
+        with self._stream(arguments, _revisions(tips, exclude)) as process:
+            yield from raw_commits(tokens(process.stdout))
+            process.finish()
+
+    def patch_ids(self, tips: Iterable[str], exclude: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """(commit, stable patch id) in the order of `commits`; none for merges and empty commits.
+
+        Reads every blob once more; runs beside the caller in two processes of its own.
+        """
+        arguments = ["log", "--stdin", "--topo-order", "--reverse", "--no-merges", "--format=%H"]
+        arguments += ["--no-show-signature", "--no-notes", "--no-color", *_PATCH]
+        return self._patch_ids(arguments, _revisions(tips, exclude))
+
+    def patch_ids_of(self, commits: Sequence[str]) -> dict[str, str]:
+        """The stable patch id of each commit that has one (merges and empty commits have none)."""
+        if not commits:
+            return {}
+        feed = [f"{commit}\n".encode("ascii") for commit in commits]
+        return dict(self._patch_ids(["diff-tree", "--stdin", *_PATCH], feed))
+
+    def _patch_ids(
+        self, arguments: Sequence[str], feed: Iterable[bytes]
+    ) -> Iterator[tuple[str, str]]:
+        with self._stream(arguments, feed) as log:
+            child = piped(self.path, ["patch-id", "--stable"], log.stdout)
+            assert child.stdout is not None
+            try:
+                for line in child.stdout:
+                    patch, _, commit = line.decode("ascii").strip().partition(" ")
+                    yield commit, patch
+                child.wait()
+                log.finish()
+            finally:
+                child.kill()
+                child.wait()
+                child.stdout.close()
+
+    def rev_list(self, arguments: Sequence[str], revisions: Iterable[bytes] = ()) -> list[str]:
+        """The commit ids that `git rev-list` gives."""
+        feed = b"".join(revisions)
+        output = run(self.path, ["rev-list", "--stdin", *arguments], stdin=feed)
+        return output.decode("ascii").split()
+
+    def first_parents(self, tip: str, exclude: str = "") -> list[str]:
+        """The first-parent chain from `tip`, newest first, without what `exclude` reaches."""
+        return self.rev_list(["--first-parent"], _revisions([tip], [exclude] if exclude else []))
+
+    def reachable(self, tips: Iterable[str], exclude: Iterable[str] = ()) -> list[str]:
+        """Every commit reachable from the tips and not from the excluded, in no promised order."""
+        return self.rev_list([], _revisions(tips, exclude))
+
+    def graph(self, tips: Iterable[str]) -> list[list[str]]:
+        """[commit, parents…] of every commit reachable from the tips."""
+        output = run(
+            self.path, ["rev-list", "--stdin", "--parents"], stdin=b"".join(_revisions(tips, []))
+        )
+        return [line.split() for line in output.decode("ascii").splitlines()]
+
+    def merge_bases(self, one: str, other: str) -> list[str]:
+        """The best common ancestors of two commits, none where their histories are unrelated."""
+        try:
+            return run(self.path, ["merge-base", "--all", one, other]).decode("ascii").split()
+        except SourceError:
+            return []
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `old` can be reached from `new`."""
+        return not self.rev_list(["--max-count=1"], _revisions([old], [new]))
+
+    @contextmanager
+    def objects(self) -> Iterator[Callable[[Sequence[str]], Iterator[bytes | None]]]:
+        """A reader of many objects: give ids, get their bytes in order, None where missing."""
+        with self._stream(["cat-file", "--batch"], None) as process:
+            yield lambda ids: read_objects(process, ids)
+
+    def tree_changes(self, pairs: Sequence[tuple[str, str]]) -> Iterator[list[RawChange]]:
+        """The changed files of each pair of tree ids, in order. One process for all."""
+        arguments = ["diff-tree", "--stdin", "-r", "--raw", "-z", "--no-renames", "--no-abbrev"]
+        feed = [f"{one} {other}\n".encode() for one, other in pairs]
+        with self._stream(arguments, feed) as process:
+            found = raw_pairs(tokens(process.stdout))
+            yield from found
+            process.finish()
+
+    def merge_trees(self, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+        """The tree of merging each pair of commits, empty where they conflict.
+
+        About 5 ms a pair (git 2.39 or newer). New objects go to a folder of their own, which is
+        thrown away.
+        """
+        scratch = tempfile.mkdtemp(prefix="ledger-merge-")
+        env = {
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(self.path / "objects"),
+        }
+        feed = [f"{ours} {theirs}\n".encode() for ours, theirs in pairs]
+        # The results are thrown away, so nothing needs to survive a crash of the machine.
+        arguments = ["-c", "core.fsync=none", "-c", "core.looseCompression=0"]
+        arguments += ["merge-tree", "--write-tree", "--no-messages", "--stdin", "-z"]
+        arguments += ["--allow-unrelated-histories"]
+        try:
+            with self._stream(arguments, feed, env) as process:
+                yield from merge_results(tokens(process.stdout))
+                process.finish()
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def trees(self, commits: Sequence[str]) -> list[str]:
+        """The tree id of each commit, empty where it is missing."""
+        feed = "".join(f"{commit}^{{tree}}\n" for commit in commits).encode()
+        output = run(self.path, ["cat-file", "--batch-check=%(objectname)"], stdin=feed)
+        lines = output.decode().splitlines()
+        return [line if OID.match(line) else "" for line in lines]
+
+    def signatures(self, commits: Sequence[str], allowed_signers: Path) -> Iterator[list[str]]:
+        """[commit, letter, signer, key, fingerprint] of each commit, checked by Git's own programs."""
+        arguments = ["-c", f"gpg.ssh.allowedSignersFile={allowed_signers}", "log", "--no-walk"]
+        arguments += ["--stdin", "--format=%H%x00%G?%x00%GS%x00%GK%x00%GF"]
+        output = run(self.path, arguments, stdin="".join(f"{one}\n" for one in commits).encode())
+        for line in output.decode("utf-8", "replace").split("\n")[:-1]:
+            yield line.split("\0")
+
+    @contextmanager
+    def _stream(
+        self,
+        arguments: Sequence[str],
+        feed: Iterable[bytes] | None,
+        env: Mapping[str, str] | None = None,
+    ) -> Iterator[Process]:
+        process = Process(self.path, arguments, feed=feed, env=env)
+        try:
+            yield process
+        finally:
+            process.close()
+
+
+def _revisions(tips: Iterable[str], exclude: Iterable[str]) -> list[bytes]:
+    lines = [f"{tip}\n".encode("ascii") for tip in tips]
+    return lines + [f"^{tip}\n".encode("ascii") for tip in exclude]
+
+
+def _refname_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,133 @@
+"""What Git prints, read as a stream in constant memory."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from ledger.errors import SourceError
+from ledger.gitio.processes import Process
+
+_CHUNK = 1 << 18
+_PIPE = 1 << 14
+OID = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
+NULL_MODE = "000000"
+
+
+@dataclass(frozen=True, slots=True)
+class RawChange:
+    """One entry of `git diff --raw`: modes and object ids before and after, and the path's bytes."""
+
+    mode_before: str
+    mode_after: str
+    id_before: str
+    id_after: str
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RawCommit:
+    """One commit of a stream: its id and its changes against its first parent."""
+
+    commit: str
+    changes: list[RawChange]
+
+
+def tokens(stream: IO[bytes]) -> Iterator[bytes]:
+    """NUL-terminated tokens of a stream, read in large chunks."""
+    rest = b""
+    while chunk := stream.read(_CHUNK):
+        tokens = (rest + chunk).split(b"\0")
+        rest = tokens.pop()
+        yield from tokens
+    if rest.strip(b"\n"):
+        yield rest
+
+
+def raw_commits(tokens: Iterator[bytes]) -> Iterator[RawCommit]:
+    current: RawCommit | None = None
+    for token in tokens:
+        head = token.lstrip(b"\n")
+        if head[:1] == b":":
+            change = _change(head, next(tokens))
+            if current is not None:
+                current.changes.append(change)
+        elif head:
+            if current is not None:
+                yield current
+            current = RawCommit(head.decode("ascii"), [])
+    if current is not None:
+        yield current
+
+
+def raw_pairs(tokens: Iterator[bytes]) -> Iterator[list[RawChange]]:
+    """Each pair is headed by a line `<tree> <tree>`, which ends in a newline even under `-z`."""
+    current: list[RawChange] | None = None
+    for token in tokens:
+        *headers, entry = token.split(b"\n")
+        for _ in headers:
+            if current is not None:
+                yield current
+            current = []
+        if entry[:1] == b":" and current is not None:
+            current.append(_change(entry, next(tokens)))
+    if current is not None:
+        yield current
+
+
+def _change(entry: bytes, path: bytes) -> RawChange:
+    fields = entry[1:].decode("ascii").split(" ")
+    return RawChange(fields[0], fields[1], fields[2], fields[3], path)
+
+
+def merge_results(tokens: Iterator[bytes]) -> Iterator[str]:
+    """`1 NUL tree NUL …` for a clean merge, `0 NUL tree NUL conflicted files… NUL NUL` otherwise."""
+    clean = None
+    tree = ""
+    for token in tokens:
+        text = token.decode("utf-8", "replace").strip("\n")
+        if clean is None and text in ("0", "1"):
+            clean = text == "1"
+        elif clean is not None and not tree and OID.match(text):
+            tree = text
+        elif not text and tree:
+            yield tree if clean else ""
+            clean, tree = None, ""
+    if tree:
+        yield tree if clean else ""
+
+
+def read_objects(process: Process, ids: Sequence[str]) -> Iterator[bytes | None]:
+    feed = "".join(f"{oid}\n" for oid in ids).encode("ascii")
+    # What a pipe holds is written at once; more needs a thread, or both sides wait for each other.
+    writer = None
+    if len(feed) <= _PIPE:
+        _feed(process.stdin, feed)
+    else:
+        writer = threading.Thread(target=_feed, args=(process.stdin, feed), daemon=True)
+        writer.start()
+    stdout = process.stdout
+    for _ in ids:
+        header = stdout.readline().split()
+        if len(header) < 3:
+            if header[-1:] == [b"missing"]:
+                yield None
+                continue
+            process.finish()
+            raise SourceError("git cat-file ended early", retryable=True)
+        data = stdout.read(int(header[2]))
+        stdout.read(1)
+        yield data
+    if writer is not None:
+        writer.join()
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    try:
+        stream.write(data)
+        stream.flush()
+    except (BrokenPipeError, ValueError):
+        pass
