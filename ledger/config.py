@@ -24,23 +24,41 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[source]]`."""
+    """One `[[source]]`.
+
+    A repository has a `url`, and `forge` names it at its forge where the URL does not
+    (`github.com/acme/infra`). A source that reads a cluster has `cluster`, our name for it, and reaches
+    it by `kubeconfig` and `context`; without both it is the cluster that the program runs in.
+    """
 
     kind: str
     name: str
-    url: str
+    url: str = ""
+    forge: str = ""
     branches: list[str] = []
     pull_requests: bool = True
     allowed_signers: str = ""
+    cluster: str = ""
+    kubeconfig: str = ""
+    context: str = ""
+    namespaces: list[str] = []
+    kinds: list[str] = []
 
 
 class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[environment]]`: the paths that belong to it, as shell patterns; `tier` is its class."""
+    """One `[[environment]]`: what belongs to it; `tier` is its class, such as production.
+
+    `paths` are shell patterns of files of `repository` (empty: of any). `clusters` are names of
+    clusters; `namespaces` and `applications` are shell patterns that narrow them down (empty: all).
+    """
 
     name: str
     tier: str = ""
     repository: str = ""
     paths: list[str] = []
+    clusters: list[str] = []
+    namespaces: list[str] = []
+    applications: list[str] = []
 
 
 class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,13 +68,54 @@ class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     patterns: list[str] = []
 
 
+class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[webhook]]`: deliveries of a sender (a kind of source) signed with the secret in a file."""
+
+    kind: str
+    secret_file: str
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: where `ledger serve` listens, and the largest request it takes, in bytes."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    max_body: int = 26_214_400
+
+
+class ReportSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[report]]` that the worker writes: `cron` has five fields, in the ledger's time zone.
+
+    `period` is what it covers when it runs: last-day, last-week, last-month, last-quarter or last-year.
+    """
+
+    name: str
+    cron: str
+    period: str = "last-month"
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[worker]`: minutes between two ingests, and the folder that reports are written to."""
+
+    every: int = 5
+    reports: str = "reports"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file, with the folder that it stands in."""
+    """The whole file, with the folder that it stands in.
+
+    `time_zone` (an IANA name) is the one in which a report's period begins and ends.
+    """
 
     database: str
+    time_zone: str = "UTC"
     redaction: RedactionSettings = RedactionSettings()
     source: list[SourceSettings] = []
     environment: list[EnvironmentSettings] = []
+    webhook: list[WebhookSettings] = []
+    server: ServerSettings = ServerSettings()
+    report: list[ReportSettings] = []
+    worker: WorkerSettings = WorkerSettings()
     folder: Path = Path()
 
     @property
@@ -81,6 +140,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Where our private copy of a repository stands."""
         return self.folder / STATE / "mirrors" / f"{source.name}.git"
 
+    def repository(self, place: str) -> str:
+        """The source that a Git URL, or a forge's full name with its host, means; empty if there is none."""
+        wanted = forge_name(place)
+        for one in self.source:
+            if one.url and wanted in (forge_name(one.forge), forge_name(self.url(one))):
+                return one.name
+        return ""
+
     def find_source(self, name: str) -> SourceSettings:
         """The source with a name; UsageError with those there are."""
         for one in self.source:
@@ -88,6 +155,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 return one
         names = ", ".join(one.name for one in self.source) or "none"
         raise UsageError(f"there is no source {name!r}", hint=f"Sources in {FILE}: {names}.")
+
+
+def forge_name(place: str) -> str:
+    """What is the same in all spellings of one repository's address: `github.com/acme/infra`.
+
+    Takes https, ssh and scp-like URLs, with or without user, port and `.git`; a local path stays as it is.
+    """
+    text = place.strip()
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scp = re.match(r"^(?:[^/@:]+@)?([^/:]+):(?!//)(.+)$", text)
+        if scp is None:
+            if text.startswith(("/", ".", "~")):
+                return text
+            rest = text
+        else:
+            rest = f"{scp[1]}/{scp[2].lstrip('/')}"
+    elif scheme == "file":
+        return rest
+    host, slash, path = rest.rpartition("@")[2].partition("/")
+    host = re.sub(r":[0-9]+$", "", host).lower()
+    return host + slash + path.rstrip("/").removesuffix(".git").lower()
 
 
 def config_path() -> Path:

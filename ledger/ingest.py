@@ -16,7 +16,7 @@ import msgspec
 from ledger import redaction, registry
 from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
-from ledger.contents import DIGEST_SIZE, PIECES, Content
+from ledger.contents import DIGEST_SIZE, PIECES, Content, digest_text, pack
 from ledger.documents import Documents
 from ledger.errors import LedgerError, SourceError, UsageError
 from ledger.events import (
@@ -28,7 +28,7 @@ from ledger.events import (
 )
 from ledger.preparing import Orders, Preparer
 from ledger.projector import Projector
-from ledger.sources import Batch, Configured, Source, Tools
+from ledger.sources import Batch, Configured, Import, Source, Stored, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
 
@@ -68,12 +68,42 @@ def ingest(
     the machine; the results are the same. Raises LedgerError for faults of our own.
     """
     wanted = [settings.find_source(name) for name in names] or list(settings.source)
+    with _running(settings, clock, progress, processes, project, survey) as run:
+        return [run.read(one) for one in wanted]
+
+
+def import_files(
+    settings: Settings,
+    kind: str,
+    given: Import,
+    *,
+    clock: Clock = utc_now,
+    progress: Progress = _quiet,
+) -> Outcome:
+    """Records what files tell, read by the source of that kind. Reading a file again adds nothing.
+
+    A bad file is recorded as a gap and does not stop the others. Raises UsageError where no source
+    of that kind reads files.
+    """
+    with _running(settings, clock, progress) as run:
+        return run.read_files(kind, given)
+
+
+@contextmanager
+def _running(
+    settings: Settings,
+    clock: Clock,
+    progress: Progress,
+    processes: int = 1,
+    project: bool = True,
+    survey: bool = False,
+) -> Iterator[_Run]:
     with Store.open(settings.database_url) as store, _patient_collector():
         check_guards(store.connection)
         run = _Run(settings, store, clock, progress, processes, project, survey)
         try:
             run.map_environments()
-            return [run.read(one) for one in wanted]
+            yield run
         finally:
             run.close()
 
@@ -124,7 +154,13 @@ class _Run:
         """Records the configured environments where they differ from what was recorded last."""
         wanted = {
             one.name: EnvironmentMapped(
-                environment=one.name, tier=one.tier, repository=one.repository, paths=one.paths
+                environment=one.name,
+                tier=one.tier,
+                repository=one.repository,
+                paths=one.paths,
+                clusters=one.clusters,
+                namespaces=one.namespaces,
+                applications=one.applications,
             )
             for one in self._settings.environment
         }
@@ -152,6 +188,11 @@ class _Run:
         appended = 0
         try:
             plan = self._plan(source)
+            if plan.options is None or plan.pull is None:
+                raise SourceError(
+                    f"source {source.name}: what is of kind {source.kind} cannot be polled",
+                    hint=f"Hand over files with `ledger import {source.kind} FILE...`.",
+                )
             options = plan.options(self._configured(source))
             if not reading.cursor:
                 self._preparer.expect_much()
@@ -167,6 +208,21 @@ class _Run:
             return Outcome(source.name, appended, error.message, error.hint)
         stopped = tuple(self._projector.failures) if self._projector else ()
         return Outcome(source.name, appended, stopped=stopped)
+
+    def read_files(self, kind: str, given: Import) -> Outcome:
+        """Records what files tell."""
+        reads = sorted(name for name, one in self._sources.items() if one.read is not None)
+        plan = self._sources.get(kind)
+        if plan is None or plan.read is None:
+            raise UsageError(
+                f"nothing reads files of kind {kind!r}", hint=f"Known: {', '.join(reads)}."
+            )
+        appended = 0
+        for batch in plan.read(given, self._tools(self._clock())):
+            appended += self._append(batch, kind)
+            self._progress(kind, batch)
+        stopped = tuple(self._projector.failures) if self._projector else ()
+        return Outcome(kind, appended, stopped=stopped)
 
     def _plan(self, source: SourceSettings) -> Source:
         plan = self._sources.get(source.kind)
@@ -194,8 +250,16 @@ class _Run:
             prepare=self._preparer.prepare,
             redact=lambda text: redaction.redact_text(text, key, patterns=patterns),
             fingerprint=lru_cache(10_000)(lambda value: redaction.fingerprint(key, value)),
+            store=self._make_ready,
+            repository=self._settings.repository,
             survey=self._survey,
         )
+
+    def _make_ready(self, name: str, data: bytes) -> Stored:
+        redacted = redaction.redact(name, data, self._key, patterns=self._patterns)
+        content = pack(redacted.data)
+        secret = bool(redacted.findings)
+        return Stored(digest_text(content.digest), [content], secret)
 
     def _append(self, batch: Batch, source: str) -> int:
         recorded = self._store.append(

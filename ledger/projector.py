@@ -22,6 +22,7 @@ from ledger.documents import Documents
 from ledger.errors import IntegrityError, LedgerError, StoreError
 from ledger.events import RecordedEvent
 from ledger.projections import Projection, R, Row, Table
+from ledger.resources import Resource
 from ledger.store import Store
 from ledger.store.drivers import POSTGRESQL
 from ledger.store.schema import table_name
@@ -222,6 +223,9 @@ class Workspace:
     def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
         return self._documents.shapes(path, piece)
 
+    def resources(self, path: str, piece: bytes) -> Sequence[Resource]:
+        return self._documents.parse(path, piece)
+
     def difference(self, before: Place | None, after: Place | None) -> list[FieldText] | None:
         return self._documents.difference(before, after)
 
@@ -270,6 +274,7 @@ class Projector:
         self._suffix = suffix
         self._inside = False
         self._checkpoint = 0
+        self._end = 0
         self._failed: set[str] = set()
         self.failures: list[str] = []
         self._resume()
@@ -301,7 +306,8 @@ class Projector:
 
         `recent` are events just appended, which are then not read again.
         """
-        end = self._store.head().size if until is None else until
+        self._end = self._store.head().size
+        end = self._end if until is None else until
         while self._checkpoint < end:
             if recent and recent[0].position == self._checkpoint:
                 events = list(recent[:BATCH])
@@ -352,6 +358,9 @@ class Projector:
                 for one in active:
                     if kind in one.handles:
                         self._project(one, recorded)
+            if last == self._end:
+                for one in active:
+                    self._settle(one, last)
             workspace.flush()
             if not self._suffix:
                 _save_states(self._store, active, last)
@@ -376,6 +385,18 @@ class Projector:
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
             raise _Failed(one, recorded.position, reason) from error
+
+    def _settle(self, one: Projection, end: int) -> None:
+        if one.settle is None:
+            return
+        try:
+            for row in one.settle(self._workspace):
+                self._workspace.put(row)
+        except (IntegrityError, StoreError):
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise _Failed(one, end - 1, reason) from error
 
     def _give_up(self, failed: _Failed) -> None:
         if self._suffix:

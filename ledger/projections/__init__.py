@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar, get_type_hints
 
 from ledger.comparing import FieldText, Place, Shape
 from ledger.events import Event, RecordedEvent
+from ledger.resources import Resource
 
 MAX_KEY = 1_000
 Row = tuple[Any, ...]
@@ -92,16 +93,25 @@ class Context(Protocol):
     def difference(self, before: Place | None, after: Place | None) -> list[FieldText] | None:
         """The field rows between two documents; None where they are too many."""
 
+    def resources(self, path: str, piece: bytes) -> Sequence[Resource]:
+        """The resources of a piece with their bodies, which nobody may change. Costs a parse."""
+
     def next_id(self, row: type[Row]) -> int:
         """The next unused number for a table whose key is one number, from 1."""
 
 
 Project = Callable[[RecordedEvent, Context], Iterable[Row]]
+Settle = Callable[[Context], Iterable[Row]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """The whole contract of a projection. Raise `version` when rows would differ: it is rebuilt."""
+    """The whole contract of a projection. Raise `version` when rows would differ: it is rebuilt.
+
+    `settle` makes rows that depend on the state of tables and not on the way it came about: it runs
+    when the tables have caught up with the log, after every projection it reads. It must give the same
+    tables however often it runs, and find out cheaply what there is to do.
+    """
 
     name: str
     version: int
@@ -109,3 +119,4 @@ class Projection:
     handles: tuple[type[Event], ...]
     project: Project
     after: tuple[str, ...] = ()
+    settle: Settle | None = None

@@ -1,6 +1,7 @@
 """Sources tell the ledger what happened. One file each; found by scan or entry point.
 
-A source yields batches; each is appended with its cursor in one transaction. The cursor is opaque
+A source is pulled, reads files, or takes deliveries; the same fact has the same key on every way.
+It yields batches; each is appended with its cursor in one transaction. The cursor is opaque
 to everybody else. A batch whose `cursor` is None leaves the old one: after a crash the source is
 read again from there, and what is already recorded is recognised by its natural key.
 """
@@ -36,6 +37,14 @@ class Prepared(msgspec.Struct, frozen=True):
 Promise = Callable[[], Prepared]
 
 
+class Stored(msgspec.Struct, frozen=True):
+    """A text made ready to be kept: its digest, what to append, and whether it held a secret."""
+
+    digest: str
+    contents: list[Content]
+    secret: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What the shell lends to a source while it is read.
@@ -43,6 +52,9 @@ class Tools:
     `prepare(mirror, [(path, blob id)], keep, pairs)` redacts and packs blobs, perhaps in another
     process; call its promise for the answer. `pairs` are (path, blob before, blob after) whose
     difference will be asked for later. `fingerprint` is the keyed digest that stands for secrets.
+    `store(name, data)` redacts a text as a file of that name would be and packs it; append its
+    contents with the event that holds its digest. `repository` gives the name in `ledger.toml` of a
+    Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if there is none.
     """
 
     now: str
@@ -51,6 +63,8 @@ class Tools:
     ]
     redact: Callable[[str], str]
     fingerprint: Callable[[bytes], str]
+    store: Callable[[str, bytes], Stored]
+    repository: Callable[[str], str]
     survey: bool = False
 
 
@@ -77,9 +91,39 @@ class Configured:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """Files that a person hands over, and what they say about them: the cluster that they came from."""
+
+    files: Sequence[Path]
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """How the deliveries of one sender are checked, told apart and read. All three are pure.
+
+    Header names are lower case. `authentic(headers, body, secret)` compares in constant time over the raw
+    body. `identify(headers, body)` gives the sender's own id of the delivery, which a repeat repeats;
+    empty where the request is no delivery of this sender. `events(headers, body, tools)` gives one
+    batch; it raises SourceError for what it cannot read, which is then recorded as a gap.
+    """
+
+    authentic: Callable[[Mapping[str, str], bytes, bytes], bool]
+    identify: Callable[[Mapping[str, str], bytes], str]
+    events: Callable[[Mapping[str, str], bytes, Tools], Batch]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The whole contract of a source: its kind, how its options are read, and how it is pulled."""
+    """The whole contract of a source: its kind and the ways in which it can tell.
+
+    `pull` reads a `[[source]]` from a cursor on, with the `options` made of its settings. `read` takes files
+    (`ledger import KIND FILE...`), one or more batches each, and never raises for one bad file: it
+    yields a `collector.gap` that names it. `webhook` reads what is delivered to `ledger serve`.
+    """
 
     kind: str
-    options: Callable[[Configured], Any]
-    pull: Callable[[Any, bytes, Tools], Iterator[Batch]]
+    options: Callable[[Configured], Any] | None = None
+    pull: Callable[[Any, bytes, Tools], Iterator[Batch]] | None = None
+    read: Callable[[Import, Tools], Iterator[Batch]] | None = None
+    webhook: Webhook | None = None

@@ -1,30 +1,10 @@
-"""The vocabulary: every fact the ledger records, as frozen data with a chosen type name and version.
-
-A type name is a string we choose and never a class path, so that moving code never breaks the log.
-Facts only: what a fact means is decided by projections, so that a better reading is a rebuild.
-All times are UTC text `YYYY-MM-DDTHH:MM:SSZ`, which sorts as it reads. Digests are `sha256:<hex>`.
-Paths and texts that are not UTF-8 are told apart by a sibling field that names how they were written.
-"""
+"""What is seen in a Git repository."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-import msgspec
-
-Position = int
-
-
-class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of the data of every event; fields at their default are left out of the stored bytes."""
-
-
-class Identity(Fact, frozen=True, kw_only=True):
-    """A person as a source names them: the only value in events that stands for people."""
-
-    name: str = ""
-    email: str = ""
-    login: str = ""
+from ledger.events.base import Fact, Identity
 
 
 class Trailer(Fact, frozen=True, kw_only=True):
@@ -212,89 +192,3 @@ class PullRequestMismatched(Fact, frozen=True, kw_only=True):
     paths: int
     shared_paths: int
     equal_paths: int
-
-
-class EnvironmentMapped(Fact, frozen=True, kw_only=True):
-    """The mapping of paths to an environment, as configured; an empty mapping withdraws it."""
-
-    TYPE: ClassVar[str] = "environment.mapped"
-    VERSION: ClassVar[int] = 1
-
-    environment: str
-    tier: str = ""
-    repository: str = ""
-    paths: list[str] = []
-
-
-class CollectorGap(Fact, frozen=True, kw_only=True):
-    """A span of a source that could not be read; every answer that leans on it says so."""
-
-    TYPE: ClassVar[str] = "collector.gap"
-    VERSION: ClassVar[int] = 1
-
-    repository: str
-    kind: str
-    detail: str
-    since: str = ""
-
-
-class QueryExecuted(Fact, frozen=True, kw_only=True):
-    """An auditor's own SQL, as it ran."""
-
-    TYPE: ClassVar[str] = "query.executed"
-    VERSION: ClassVar[int] = 1
-
-    sql: str
-    rows: int
-    truncated: bool = False
-
-
-Event = (
-    CommitObserved
-    | SignatureVerified
-    | RefMoved
-    | RevisionObserved
-    | SourceSurveyed
-    | PullRequestMatched
-    | PullRequestMismatched
-    | EnvironmentMapped
-    | CollectorGap
-    | QueryExecuted
-)
-
-EVENT_TYPES: tuple[type[Event], ...] = (
-    CommitObserved,
-    SignatureVerified,
-    RefMoved,
-    RevisionObserved,
-    SourceSurveyed,
-    PullRequestMatched,
-    PullRequestMismatched,
-    EnvironmentMapped,
-    CollectorGap,
-    QueryExecuted,
-)
-
-
-class NewEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact about to be appended. `key` is natural: the same fact read again has the same key."""
-
-    stream: str
-    key: str
-    source: str
-    occurred_at: str = ""
-    actor: Identity | None = None
-    data: Event
-
-
-class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """A fact as it stands in the log."""
-
-    position: Position
-    stream: str
-    key: str
-    source: str
-    occurred_at: str
-    recorded_at: str
-    actor: Identity | None
-    data: Event
