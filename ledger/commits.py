@@ -104,7 +104,7 @@ def _person(value: bytes, commit: CommitObject, which: str) -> tuple[Identity, s
 def instant(seconds: int) -> str:
     """UTC text of seconds since 1970; empty outside the years 1 to 9999."""
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+        return datetime.fromtimestamp(seconds, UTC).isoformat()[:19] + "Z"
     except (ValueError, OverflowError, OSError):
         return ""
 

@@ -144,7 +144,8 @@ class _Run:
             Projector(store, registry.projections(), self._documents) if project else None
         )
         orders = Orders(self._key, tuple(settings.redaction.patterns), project)
-        suits = min(1 + MOST_WORKERS, os.cpu_count() or 1)
+        # With two cores, too: the others rest while this one appends, and it while they prepare.
+        suits = 1 + MOST_WORKERS if (os.cpu_count() or 1) > 1 else 1
         self._preparer = Preparer(orders, parsers, self._documents, processes=processes or suits)
 
     def close(self) -> None:

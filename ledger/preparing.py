@@ -82,7 +82,7 @@ class Workshop:
         self._choices: dict[str, Parser] = {}
         self._done: OrderedDict[tuple[str, bytes], tuple[bytes, bool]] = OrderedDict()
         self._cut: OrderedDict[tuple[str, str], list[bytes]] = OrderedDict()
-        self._parsed = Parsed(at_hand=12_000_000, compact=30_000_000)
+        self._parsed = Parsed(at_hand=8_000_000, compact=20_000_000)
         self._differed: OrderedDict[Pair, None] = OrderedDict()
         self._readers = ExitStack()
         self._open: dict[str, Callable[[Sequence[str]], Iterator[bytes | None]]] = {}
@@ -183,8 +183,11 @@ class Workshop:
         old, new = self._cut.get((base, before), []), self._cut.get((base, after), [])
         if (before and not old) or (after and not new):
             return
-        left = self._addressed(read, path, parser, before, [one for one in old if one not in new])
-        right = self._addressed(read, path, parser, after, [one for one in new if one not in old])
+        held, holds = set(old), set(new)
+        gone = [one for one in old if one not in holds]
+        come = [one for one in new if one not in held]
+        left = self._addressed(read, path, parser, before, gone)
+        right = self._addressed(read, path, parser, after, come)
         for address in {**left, **right}:
             was, is_ = left.get(address), right.get(address)
             pair = (parser.name, *(was[:2] if was else (b"", 0)), *(is_[:2] if is_ else (b"", 0)))
@@ -375,11 +378,13 @@ class _Worker:
 def serve(pipe: Pipe, orders: bytes) -> None:
     """The main loop of the other process; ends when its parent is gone."""
     import gc  # noqa: PLC0415
+    import os  # noqa: PLC0415
     import signal  # noqa: PLC0415
 
     from ledger import registry  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(5)  # where cores are few, the process that appends goes first: the others wait for it
     gc.set_threshold(100_000, 50, 100)
     workshop = Workshop(msgspec.msgpack.decode(orders, type=Orders), registry.parsers())
     try:

@@ -27,7 +27,7 @@ from ledger.store import Store
 from ledger.store.drivers import POSTGRESQL
 from ledger.store.schema import table_name
 
-BATCH = 1_000
+BATCH = 4_000
 MAX_ROWS = 16_000
 SMALL = 500
 Key = tuple[Any, ...]

@@ -18,6 +18,7 @@ from pathlib import Path
 from ledger.errors import SourceError
 from ledger.gitio.bundles import bundle_stamp, is_bundle, local_path, read_header, unpack
 from ledger.gitio.processes import Process, check_url, piped, run, version
+from ledger.gitio.refs import write_packed
 from ledger.gitio.streams import (
     NULL_MODE,
     OID,
@@ -126,8 +127,10 @@ class Mirror:
         run(self.path, arguments, stdin=_refname_bytes(specs), isolated=False)
 
     def _unbundle(self, url: str, refs: Sequence[str]) -> None:
-        held = unpack(Path(local_path(url)), self.path)
-        self.update_refs([f"update {ref} {held[ref]}\n" for ref in refs if ref in held])
+        every = unpack(Path(local_path(url)), self.path)
+        held = {ref: every[ref] for ref in refs if ref in every}
+        if None in self.sizes(list(held.values())) or not write_packed(self.path, held):
+            self.update_refs([f"update {ref} {oid}\n" for ref, oid in held.items()])
 
     def update_refs(self, commands: Sequence[str]) -> None:
         """Runs `git update-ref --stdin` commands in one transaction."""

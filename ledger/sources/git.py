@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,9 +47,9 @@ DISPLACED = "refs/ledger/line/"
 LONG_REF = 500
 PULLS = {"refs/pull/": "/head", "refs/merge-requests/": "/head", "refs/pull-requests/": "/from"}
 LINK, SUBMODULE = "120000", "160000"
-CHUNK_CHANGES = 2_000
-CHUNK_COMMITS = 800
-AHEAD = 6
+CHUNK_CHANGES = 5_000
+CHUNK_COMMITS = 2_000
+AHEAD = 4
 REMEMBERED_BLOBS = 200_000
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 _LETTERS = {
@@ -102,6 +102,15 @@ class _Pull:
     signed: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
+    graphs: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+
+    def graph(self, tips: Sequence[str]) -> dict[str, str]:
+        """Every commit reachable from the tips, with its first parent; listed once in a pull."""
+        key = tuple(sorted(tips))
+        if key not in self.graphs:
+            lines = self.mirror.graph(key)
+            self.graphs = {key: {one[0]: one[1] if len(one) > 1 else "" for one in lines}}
+        return self.graphs[key]
 
     @property
     def stream(self) -> str:
@@ -282,7 +291,7 @@ def _tell_branch(state: _Pull, branch: str, tip: str, told: list[str]) -> Iterat
     old = state.before.refs.get(ref, "")
     chain, number = _new_chain(state, branch, tip, old)
     move = _move(state, ref, old, tip)
-    new = set(state.mirror.reachable([tip], told))
+    new = set(state.mirror.reachable([tip], told) if told else state.graph([tip]))
     state.total += len(new)
     pending = deque(chain)
 
@@ -342,11 +351,20 @@ def _new_chain(state: _Pull, branch: str, tip: str, old: str) -> tuple[list[tupl
             mirror.update_refs([f"update {place}{old} {old}\n"])
             displaced.append(old)
     if not exclude:
-        line, below = mirror.first_parents(tip), ""
+        line, below = _line(state.graph([tip]), tip), ""
     told = {commit for one in displaced for commit in mirror.first_parents(one, exclude)}
     fresh = [commit for commit in line if commit not in told]
     shared = line[len(fresh)] if len(fresh) < len(line) else below
     return _with_parents(fresh[::-1], shared), number + len(line) - len(fresh)
+
+
+def _line(graph: Mapping[str, str], tip: str) -> list[str]:
+    """The first-parent chain from `tip`, newest first."""
+    line: list[str] = []
+    while tip:
+        line.append(tip)
+        tip = graph.get(tip, "")
+    return line
 
 
 def _told_off_the_line(state: _Pull, steps: list[str], told: list[str]) -> list[str]:
@@ -759,7 +777,7 @@ def _survey(state: _Pull) -> NewEvent:
         for ref in held
         if ref in peeled and (ref.startswith(HEADS) or pull_number(ref) is not None)
     }
-    commits_digest, count = survey_digest(state.mirror.reachable(sorted(tips)))
+    commits_digest, count = survey_digest(state.graph(sorted(tips)))
     refs_digest = hashlib.sha256(
         "".join(f"{oid} {ref}\n" for ref, oid in refs).encode()
     ).hexdigest()
