@@ -23,8 +23,7 @@ def repo(tmp_path: Path) -> Repo:
 
 def refs_of(repo: Repo) -> dict[str, str]:
     lines = repo.git("for-each-ref", "--format=%(refname) %(objectname)").decode().splitlines()
-    pairs = (line.split(" ") for line in lines if "scratch" not in line)
-    return {name: oid for name, oid in pairs}
+    return {name: oid for name, _, oid in (line.partition(" ") for line in lines)}
 
 
 def test_refs_written_in_one_file_are_read_by_git_as_if_it_had_written_them(

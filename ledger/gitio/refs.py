@@ -20,7 +20,7 @@ def write_packed(mirror: Path, refs: Mapping[str, str]) -> bool:
     """
     usual = all(_USUAL.fullmatch(ref) for ref in refs)
     folders = {ref[: match.start()] for ref in refs for match in re.finditer("/", ref)}
-    if not usual or folders.intersection(refs) or _holds_refs(mirror):
+    if not refs or not usual or folders.intersection(refs) or _holds_refs(mirror):
         return False
     lock = mirror / "packed-refs.lock"
     try:
