@@ -960,7 +960,7 @@ def test_small_batches_and_a_small_cache_give_the_same_tables(
     monkeypatch.setattr("ledger.projector.BATCH", 3)
     monkeypatch.setattr("ledger.projector.SMALL", 2)
     monkeypatch.setattr("ledger.projector.MAX_ROWS", 5)
-    monkeypatch.setattr("ledger.sources.git.CHUNK_COMMITS", 2)
+    monkeypatch.setattr("ledger.sources.git.commits.CHUNK_COMMITS", 2)
     other = make_ledger(tmp_path / "other", track(repo))
     other.grow()
     assert tables(other) == tables(ledger)

@@ -26,7 +26,7 @@ from ledger.events import (
     SignatureVerified,
     SourceSurveyed,
 )
-from ledger.sources import git as git_source
+from ledger.sources.git import commits as git_commits
 from ledger.testing import (
     ANN,
     BOB,
@@ -392,8 +392,8 @@ def test_small_chunks_and_a_short_memory_of_blobs_tell_the_same_log(
     for number in range(12):
         repo.commit({"a.yaml": manifest("a", number % 3), f"{number}.txt": f"{number % 2}\n"})
     ledger.grow()
-    monkeypatch.setattr(git_source, "CHUNK_COMMITS", 2)
-    monkeypatch.setattr(git_source, "REMEMBERED_BLOBS", 4)
+    monkeypatch.setattr(git_commits, "CHUNK_COMMITS", 2)
+    monkeypatch.setattr(git_commits, "REMEMBERED_BLOBS", 4)
     other = make_ledger(tmp_path / "other", track(repo))
     other.grow()
     one, two = ledger.events(), other.events()
@@ -404,13 +404,13 @@ def test_a_pull_that_stopped_in_the_middle_goes_on_without_repeats(
     repo: Repo, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     messy(repo)
-    monkeypatch.setattr(git_source, "CHUNK_COMMITS", 2)
+    monkeypatch.setattr(git_commits, "CHUNK_COMMITS", 2)
     with pytest.MonkeyPatch.context() as patch:
 
         def stop(*_: Any) -> Any:
             raise SourceError("the line went dead")
 
-        patch.setattr(git_source, "_survey", stop)
+        patch.setattr("ledger.sources.git.survey_event", stop)
         [outcome] = ledger.ingest()
         assert outcome.failure == "the line went dead"
     ledger.grow()
@@ -850,7 +850,7 @@ def test_a_bundle_is_read_again_only_when_it_was_replaced(
         raise AssertionError("the bundle was read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(git_source, "list_remote", refuse)
+        patch.setattr("ledger.sources.git.list_remote", refuse)
         assert ledger.grow() == 0
     b = repo.commit({"a": "2"}, "B")
     repo.bundle(bundle)
@@ -1606,14 +1606,14 @@ def test_a_source_that_breaks_off_does_not_give_its_answers_to_the_next(
     repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.preparing.MANY", 0)
-    monkeypatch.setattr(git_source, "CHUNK_COMMITS", 1)
+    monkeypatch.setattr(git_commits, "CHUNK_COMMITS", 1)
     for number in range(6):
         repo.commit({"a.yaml": manifest("a", number)}, str(number))
     other = make_repo(tmp_path / "other.git")
     for number in range(6):
         other.commit({"b.yaml": manifest("b", number)}, str(number))
     ledger = make_ledger(tmp_path / "both", track(repo, "first"), track(other, "second"))
-    real = git_source._commit_event
+    real = git_commits._commit_event
     calls = 0
 
     def fail_once(*arguments: Any) -> Any:
@@ -1623,7 +1623,7 @@ def test_a_source_that_breaks_off_does_not_give_its_answers_to_the_next(
             raise SourceError("a commit is missing")
         return real(*arguments)
 
-    monkeypatch.setattr(git_source, "_commit_event", fail_once)
+    monkeypatch.setattr(git_commits, "_commit_event", fail_once)
     outcomes = {one.source: one for one in ledger.ingest(processes=2)}
     assert outcomes["first"].failure == "a commit is missing"
     assert outcomes["second"].failure == ""

@@ -44,12 +44,16 @@ _ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_GRAFT_FILE": "/dev/null",
-    "GIT_CONFIG_COUNT": "0",
     "LC_ALL": "C",
 }
 # What we read from our own mirror must not depend on the user's settings; a fetch needs them
-# (credential helpers, proxies, ssh commands).
-_ISOLATED = {**_ENVIRONMENT, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+# (credential helpers, proxies, ssh commands; also those given by GIT_CONFIG_KEY_n).
+_ISOLATED = {
+    **_ENVIRONMENT,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_COUNT": "0",
+}
 _UNSET = (
     "GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_NAMESPACE",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_EXTERNAL_DIFF", "GIT_DIFF_OPTS", "GIT_PROXY_COMMAND",

@@ -1,0 +1,178 @@
+"""A Git repository: commits, ref moves, mainline revisions, and what Git alone knows of pull requests.
+
+One pull: list the remote's refs; fetch those that moved into the mirror; then tell, branch by branch,
+every new commit (parents first), each first-parent step after its commit, and the move of the branch;
+then the commits and moves of pull request heads and tags; then which commit holds which pull
+request's content; and once a day a survey of everything reachable. The cursor goes with the last
+batch only: after a crash the pull starts again and recorded facts are recognised by their keys.
+
+Commits on the first-parent line keep the content of their text files. Others keep ids and lists.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from ledger.contents import Content
+from ledger.errors import SourceError
+from ledger.events import CollectorGap, NewEvent
+from ledger.gitio import Mirror, bundle_stamp, list_remote
+from ledger.sources import Batch, Configured, Source, Tools
+from ledger.sources.git.branches import tell_branches
+from ledger.sources.git.refs import tell_heads, tell_matches, tell_moves
+from ledger.sources.git.state import (
+    HEADS,
+    PULLS,
+    TAGS,
+    Cursor,
+    GitOptions,
+    Pull,
+    is_listed,
+    is_wanted,
+    pull_number,
+)
+from ledger.sources.git.survey import survey_digest, survey_event, tell_signatures
+
+__all__ = ["HEADS", "SOURCE", "GitOptions", "pull", "pull_number", "survey_digest"]
+
+
+def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+    """Everything new in the repository since the cursor; no batch at all when nothing is.
+
+    Raises SourceError when the remote cannot be read or a tracked branch is not there.
+    """
+    before = msgspec.convert(json.loads(cursor), Cursor) if cursor else Cursor()
+    stamp = bundle_stamp(options.url)
+    same_options = before.pull_requests == options.pull_requests and (
+        not options.branches or list(options.branches) == before.branches
+    )
+    due = tools.survey or before.surveyed[:10] != tools.now[:10]
+    if stamp and stamp == before.stamp and same_options and not due:
+        return
+    found, branches = _remote_refs(options)
+    remote = {ref: oid for ref, oid in found.items() if is_wanted(ref, options, branches)}
+    moved = {ref: oid for ref, oid in remote.items() if before.refs.get(ref) != oid}
+    gone = [ref for ref in before.refs if ref not in found and is_listed(ref, options, branches)]
+    due = due or branches != before.branches
+    if not (moved or gone or due) and same_options:
+        return
+    mirror = Mirror(options.mirror, sha256=any(len(oid) == 64 for oid in found.values()))
+    if moved:
+        wanted = list(moved if mirror.refs(HEADS) else remote)
+        try:
+            mirror.fetch(options.url, wanted)
+        except SourceError:
+            if not _made_way(mirror, moved):
+                raise
+            mirror.fetch(options.url, wanted)
+    after = msgspec.structs.replace(
+        before,
+        refs=dict(before.refs),
+        moves=dict(before.moves),
+        numbers=dict(before.numbers),
+        branches=branches,
+        pull_requests=options.pull_requests,
+        stamp=stamp,
+    )
+    state = Pull(options, tools, mirror, before, after, branches)
+    yield from _tell(state, moved, gone, due)
+
+
+def _made_way(mirror: Mirror, moved: dict[str, str]) -> bool:
+    """Puts refs aside that the remote no longer has and that stand in the way of new ones: `v1` of `v1/a`."""
+    held = mirror.refs()
+    folders = {ref[: match.start()] for ref in moved for match in re.finditer("/", ref)}
+    clashing = [
+        ref
+        for ref in held
+        if ref in folders
+        or (ref not in moved and any(ref[: m.start()] in moved for m in re.finditer("/", ref)))
+    ]
+    for ref in clashing:
+        keep = f"update refs/ledger/kept/{held[ref]} {held[ref]}\n"
+        mirror.update_refs([keep, f"delete {ref}\n"])
+    return bool(clashing)
+
+
+def _remote_refs(options: GitOptions) -> tuple[dict[str, str], list[str]]:
+    patterns = [f"{TAGS}*"]
+    patterns += [f"{HEADS}{branch}" for branch in options.branches] or [f"{HEADS}*"]
+    if options.pull_requests:
+        patterns += [f"{prefix}*{suffix}" for prefix, suffix in PULLS.items()]
+    found, head = list_remote(options.url, patterns)
+    branches = list(options.branches) or ([head] if head else [])
+    for branch in branches:
+        if HEADS + branch not in found:
+            raise _no_branch(options, branch)
+    if not branches:
+        raise SourceError(
+            f"source {options.name}: {options.url} has no default branch",
+            hint='Name one in ledger.toml: branches = ["…"]. An empty repository has none.',
+        )
+    return found, branches
+
+
+def _no_branch(options: GitOptions, branch: str) -> SourceError:
+    found, _ = list_remote(options.url, [f"{HEADS}*"])
+    names = sorted(ref.removeprefix(HEADS) for ref in found)
+    shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+    return SourceError(
+        f"source {options.name}: there is no branch {branch!r} in {options.url}",
+        hint=f"Its branches: {shown}" if names else "The repository is empty.",
+    )
+
+
+def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Iterator[Batch]:
+    commits = state.mirror.refs()
+    heads = {ref: commits[ref] for ref in moved if ref in commits}
+    for branch in state.branches:
+        if HEADS + branch not in commits:
+            raise SourceError(
+                f"source {state.options.name}: the branch {branch!r} could not be fetched",
+                retryable=True,
+            )
+    if state.mirror.is_shallow():
+        gap = CollectorGap(
+            repository=state.options.name,
+            kind="shallow",
+            detail="history below some commits is cut off",
+        )
+        yield state.batch([state.event("gap/shallow", gap)])
+    yield from tell_branches(state, heads)
+    others = [ref for ref in heads if not ref.startswith(HEADS)]
+    if state.options.pull_requests:
+        yield from tell_heads(state, {ref: heads[ref] for ref in others if pull_number(ref)})
+    yield from tell_moves(state, heads, moved, others, gone)
+    if state.options.pull_requests:
+        yield from tell_matches(state, commits)
+    if state.options.allowed_signers and state.signed:
+        yield from tell_signatures(state)
+    last: list[NewEvent] = []
+    contents: list[Content] = []
+    if due or not state.before.surveyed:
+        last.append(survey_event(state))
+        state.after.surveyed = state.tools.now
+    # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
+    cursor = json.dumps(msgspec.to_builtins(state.after), separators=(",", ":")).encode("ascii")
+    yield Batch(events=last, contents=contents, cursor=cursor, done=state.done, total=state.total)
+
+
+def options(configured: Configured) -> GitOptions:
+    """The options of a `[[source]]` of kind git."""
+    settings = configured.settings
+    signers = settings.get("allowed_signers")
+    return GitOptions(
+        name=configured.name,
+        url=configured.url,
+        mirror=configured.mirror,
+        branches=tuple(settings.get("branches", ())),
+        pull_requests=bool(settings.get("pull_requests", True)),
+        allowed_signers=configured.folder / signers if signers else None,
+    )
+
+
+SOURCE = Source(kind="git", options=options, pull=pull)

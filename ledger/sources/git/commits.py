@@ -1,0 +1,266 @@
+"""Commits as events, their contents made ready in other processes meanwhile."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ledger.commits import CommitObject, named_pull_request, read_commit, trailers
+from ledger.contents import Content
+from ledger.errors import SourceError
+from ledger.events import CommitObserved, FileChange, FileSide, NewEvent
+from ledger.gitio import NULL_MODE, RawChange, RawCommit
+from ledger.sources import Kept, Promise
+from ledger.sources.git.state import Pull, text_path
+
+SUBMODULE = "160000"
+CHUNK_CHANGES = 5_000
+CHUNK_COMMITS = 2_000
+AHEAD = 4
+REMEMBERED_BLOBS = 200_000
+NOT_KEPT = "not_kept"
+_PENDING = Kept(content="pending")
+_PENDING_LIGHT = Kept(content=NOT_KEPT)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """Blobs asked for: (base name, id) in the order of the promise's answer."""
+
+    keys: list[tuple[str, str]]
+    promise: Promise
+
+
+def tell_commits(
+    state: Pull,
+    tips: Sequence[str],
+    exclude: Sequence[str],
+    mainline: set[str],
+    *,
+    walk: bool = True,
+) -> Iterator[tuple[list[NewEvent], list[Content]]]:
+    """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile."""
+    if not tips:
+        return
+    stream = (
+        state.mirror.patch_ids(tips, exclude)
+        if not mainline and state.options.pull_requests
+        else iter(())
+    )
+    patches = _PatchIds(stream)
+    waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
+    with state.mirror.objects() as read:
+
+        def tell() -> tuple[list[NewEvent], list[Content]]:
+            commits, requests = waiting.popleft()
+            contents = _receive(state, requests)
+            raws = read([one.commit for one in commits])
+            heads = [_head(state, one, raw) for one, raw in zip(commits, raws, strict=True)]
+            if mainline:
+                patches.know(_wanted_patches(state, commits, heads, mainline))
+            events = [
+                _commit_event(state, one, head, one.commit in mainline, patches)
+                for one, head in zip(commits, heads, strict=True)
+            ]
+            state.done += len(commits)
+            _forget(state, [commit for later, _ in waiting for commit in later])
+            return events, contents
+
+        for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
+            waiting.append((commits, _ask(state, commits, mainline)))
+            if len(waiting) > AHEAD:
+                yield tell()
+        while waiting:
+            yield tell()
+
+
+def _wanted_patches(
+    state: Pull, commits: list[RawCommit], heads: list[_Head], mainline: set[str]
+) -> dict[str, str]:
+    """Patch ids where they can tell something: not for a mainline commit that names a pull request."""
+    if not state.options.pull_requests:
+        return {}
+    wanted = [
+        one.commit
+        for one, head in zip(commits, heads, strict=True)
+        if len(head.commit.parents) < 2
+        and (one.commit not in mainline or named_pull_request(head.commit.message) is None)
+    ]
+    return state.mirror.patch_ids_of(wanted)
+
+
+def _chunks(stream: Iterator[RawCommit]) -> Iterator[list[RawCommit]]:
+    chunk: list[RawCommit] = []
+    changes = 0
+    for commit in stream:
+        chunk.append(commit)
+        changes += len(commit.changes)
+        if changes >= CHUNK_CHANGES or len(chunk) >= CHUNK_COMMITS:
+            yield chunk
+            chunk, changes = [], 0
+    if chunk:
+        yield chunk
+
+
+class _PatchIds:
+    """Looks ahead in a stream of (commit, patch id) that runs in the order of the commits."""
+
+    def __init__(self, stream: Iterator[tuple[str, str]]) -> None:
+        self._stream = stream
+        self._next = next(stream, None)
+        self._known: dict[str, str] = {}
+
+    def know(self, known: dict[str, str]) -> None:
+        """Patch ids that are told beside the stream."""
+        self._known = known
+
+    def of(self, commit: str) -> str:
+        if commit in self._known:
+            return self._known[commit]
+        if self._next is None or self._next[0] != commit:
+            return ""
+        patch = self._next[1]
+        self._next = next(self._stream, None)
+        return patch
+
+
+def _base(path: str) -> str:
+    """The base name, which alone decides how a file's content is read."""
+    return path.rsplit("/", 1)[-1]
+
+
+def _ask(state: Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Request]:
+    """Asks for the blobs of a chunk that were not asked for before.
+
+    Those off the first-parent line are only looked at for secrets, which must not be named by a
+    plain digest either.
+    """
+    asked: dict[bool, dict[tuple[str, str], str]] = {True: {}, False: {}}
+    pairs: list[tuple[str, str, str]] = []
+    for commit in commits:
+        keep = commit.commit in mainline
+        for change in commit.changes:
+            path = text_path(change.path)[0]
+            sides = ((change.mode_before, change.id_before), (change.mode_after, change.id_after))
+            blobs = ["" if mode in (NULL_MODE, SUBMODULE) else oid for mode, oid in sides]
+            for oid in blobs:
+                key = (_base(path), oid)
+                known = state.known.get(key)
+                if oid and (known is None or (keep and known.content == NOT_KEPT)):
+                    asked[keep][key] = path
+            if keep:
+                pairs.append((path, blobs[0], blobs[1]))
+    requests: list[_Request] = []
+    for keep, wanted in asked.items():
+        if wanted or (keep and pairs):
+            state.known.update(dict.fromkeys(wanted, _PENDING if keep else _PENDING_LIGHT))
+            blobs_wanted = [(path, oid) for (_, oid), path in wanted.items()]
+            ahead = pairs if keep else []
+            promise = state.tools.prepare(state.options.mirror, blobs_wanted, keep, ahead)
+            requests.append(_Request(list(wanted), promise))
+    return requests
+
+
+def _receive(state: Pull, requests: list[_Request]) -> list[Content]:
+    contents: list[Content] = []
+    for request in requests:
+        answer = request.promise()
+        contents += answer.contents
+        for key, kept in zip(request.keys, answer.kept, strict=True):
+            if not (
+                kept.content == NOT_KEPT and state.known[key].content not in (NOT_KEPT, "pending")
+            ):
+                state.known[key] = kept
+    return contents
+
+
+def _forget(state: Pull, waiting: list[RawCommit]) -> None:
+    """Makes room in the memory of blobs, but for those that commits asked for and not yet told need."""
+    if len(state.known) <= REMEMBERED_BLOBS:
+        return
+    needed = {
+        (_base(text_path(change.path)[0]), oid)
+        for commit in waiting
+        for change in commit.changes
+        for oid in (change.id_before, change.id_after)
+    }
+    for key in list(state.known)[: REMEMBERED_BLOBS // 2]:
+        if key not in needed:
+            del state.known[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A commit's own object, and its SHA-256."""
+
+    commit: CommitObject
+    digest: str
+
+
+def _head(state: Pull, commit: RawCommit, raw: bytes | None) -> _Head:
+    if raw is None:
+        raise SourceError(
+            f"source {state.options.name}: commit {commit.commit} is missing from the repository"
+        )
+    return _Head(read_commit(raw), "sha256:" + hashlib.sha256(raw).hexdigest())
+
+
+def _commit_event(
+    state: Pull, commit: RawCommit, told: _Head, keep: bool, patches: _PatchIds
+) -> NewEvent:
+    head = told.commit
+    redact = state.tools.redact
+    files = [_file(state, change, keep) for change in commit.changes]
+    patch = patches.of(commit.commit)
+    if patch and any(side.hmac for one in files for side in (one.before, one.after) if side):
+        patch = state.tools.fingerprint(patch.encode("ascii"))
+    message = redact(head.message)
+    if head.signature is not None:
+        state.signed.append(commit.commit)
+    data = CommitObserved(
+        repository=state.options.name,
+        commit=commit.commit,
+        tree=head.tree,
+        parents=head.parents,
+        author=head.author,
+        authored_at=head.authored_at,
+        author_zone=head.author_zone,
+        committer=head.committer,
+        committed_at=head.committed_at,
+        committer_zone=head.committer_zone,
+        message=message,
+        encoding=head.encoding,
+        trailers=trailers(message),
+        signature=head.signature,
+        object_digest=told.digest,
+        patch_id=patch,
+        files=files,
+        claims=head.claims,
+    )
+    key = f"commit/{commit.commit}"
+    return state.event(key, data, occurred_at=head.committed_at, actor=head.committer)
+
+
+def _file(state: Pull, change: RawChange, keep: bool) -> FileChange:
+    path, encoding = text_path(change.path)
+    return FileChange(
+        path=path,
+        path_encoding=encoding,
+        before=_side(state, path, change.mode_before, change.id_before, keep),
+        after=_side(state, path, change.mode_after, change.id_after, keep),
+    )
+
+
+def _side(state: Pull, path: str, mode: str, oid: str, keep: bool) -> FileSide | None:
+    if mode == NULL_MODE:
+        return None
+    if mode == SUBMODULE:
+        return FileSide(mode=mode, id=oid, content="submodule")
+    kept = state.known[(_base(path), oid)]
+    hmac = state.tools.fingerprint(oid.encode("ascii")) if kept.secret else ""
+    named = "" if hmac else oid
+    if keep:
+        return FileSide(mode=mode, id=named, hmac=hmac, digest=kept.digest, content=kept.content)
+    return FileSide(mode=mode, id=named, hmac=hmac, content=NOT_KEPT)
