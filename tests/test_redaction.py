@@ -290,6 +290,11 @@ SENSITIVE = [  # (path, text with P for a secret value, or Q for one that looks 
         'variable "x" {\n  default = {\n    a = "P"\n    "b" = ["P", 7654321]\n  }\n  sensitive = true\n'
         '  description = "kept"\n}\n',
     ),
+    (
+        "a.tf",
+        'variable "db_password" {\n  default = "P"\n}\nvariable "user" {\n  default = "kept"\n}\n',
+    ),
+    ("a.tf", 'variable "api_token" {\n  type = string\n  default = "Q"\n}\noutput "kept" {}\n'),
     ("a.yaml", "url: postgres://kept:P@host/db\n"),
     ("a.yaml", "url: amqp://kept:p%40/P@host/db\n"),
     ("a.yaml", "url: https://Q@github.com/kept/kept.git\n"),
@@ -472,6 +477,8 @@ UNTOUCHED = [
         'variable "password" {\n  type = string\n  sensitive = true\n}\noutput "a" { value = "b" }\n',
     ),
     ("a.tf", 'variable "a" {\n  description = "not sensitive"\n  default = "b"\n}\n'),
+    ("a.tf", 'variable "password" {\n  default = ""\n}\nvariable "token" {\n  default = null\n}\n'),
+    ("a.tf", 'variable "api_key" {\n  default = "vault://a/b"\n}\n'),
     (
         "a.sh",
         'TOKEN=$(cat /x/token)\nPASSWORD="$1"\nTOKEN="${TOKEN:-}"\nlogin --token="$TOKEN" --x\n',

@@ -7,7 +7,7 @@ HCL, properties, URL), and the text keeps its structure. What counts as a secret
 - values of Kubernetes Secrets, parsed (`manifests.py`) or, where the text does not parse, by lines
   (`lines.py`); literals of kustomize's secret generators;
 - literal values of sensitive keys in any text (the list of names is in `names.py`);
-- defaults of Terraform variables declared sensitive (`terraform.py`);
+- defaults of Terraform variables declared sensitive or named so (`terraform.py`);
 - private keys, well-known tokens, credentials in URLs (`shapes.py`);
 - what configured patterns find (`patterns.py`).
 
@@ -105,7 +105,7 @@ def _redact(path: str, blob: bytes, signs: int, key: bytes, patterns: Patterns) 
 def _rules(path: str, blob: bytes, signs: int, patterns: Patterns) -> list[Rule]:
     """The rules that may find something, those that see more of the structure first."""
     rules: list[Rule] = []
-    if path.endswith(TERRAFORM_FILES) and b"sensitive" in blob:
+    if path.endswith(TERRAFORM_FILES) and b"variable" in blob:
         rules.append(variable_edits)
     if signs & SECRET:
         rules.append(secret_edits)

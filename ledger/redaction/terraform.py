@@ -1,17 +1,20 @@
-"""Defaults of Terraform variables that are declared sensitive. Other attributes fall to their names."""
+"""Defaults of Terraform variables that are declared sensitive or named so.
+
+Other attributes fall to their names.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
+from ledger.redaction.names import STRONG, hides, strength
 from ledger.redaction.spans import Edit
 
 TERRAFORM_FILES = (".tf", ".tofu", ".tfvars", ".hcl")
 RULE = "terraform variable"
 
-_VARIABLE = re.compile(rb"(?m)^[ \t]*variable[ \t]+(?:\"[^\"\r\n]*\"|\w+)[ \t]*\{")
+_VARIABLE = re.compile(rb"(?m)^[ \t]*variable[ \t]+\"?(?P<name>[^\"\s{]*)[^\"\r\n{]*\"?[ \t]*\{")
 _SENSITIVE = re.compile(rb"(?m)(?:^|\{)[ \t]*sensitive[ \t]*=[ \t]*true\b")
 _DEFAULT = re.compile(rb"(?m)(?:^|\{)[ \t]*default[ \t]*=[ \t]*")
 _NEXT_ATTRIBUTE = re.compile(
@@ -26,15 +29,23 @@ _LITERAL = re.compile(
 
 
 def variable_edits(blob: bytes) -> Iterator[Edit]:
-    """The literals in the `default` of every `variable` block with `sensitive = true`."""
-    starts = [match.end() for match in _VARIABLE.finditer(blob)]
-    for start, following in pairwise([*starts, len(blob)]):
+    """The literals in the `default` of `variable` blocks that are `sensitive = true`, all of them; and
+    of those with a sensitive name, where the value counts as a secret (see `names.py`)."""
+    blocks = list(_VARIABLE.finditer(blob))
+    ends = [*(match.start() for match in blocks[1:]), len(blob)]
+    for match, following in zip(blocks, ends, strict=True):
+        start = match.end()
         closing = _BLOCK_END.search(blob, start, following)
         end = closing.start() if closing else following
+        default = _DEFAULT.search(blob, start - 1, end)
+        if default is None:
+            continue
+        grade = strength(match["name"])
         if _SENSITIVE.search(blob, start - 1, end):
-            default = _DEFAULT.search(blob, start - 1, end)
-            if default:
-                yield from _literals(blob, default.end(), end)
+            yield from _literals(blob, default.end(), end)
+        elif grade:
+            found = _literals(blob, default.end(), end)
+            yield from (one for one in found if hides(one.value, grade == STRONG))
 
 
 def _literals(blob: bytes, start: int, end: int) -> Iterator[Edit]:
