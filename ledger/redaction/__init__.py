@@ -77,7 +77,10 @@ def redact(path: str, blob: bytes, key: bytes, *, patterns: Patterns = NONE) -> 
 def redact_text(text: str, key: bytes, *, patterns: Patterns = NONE) -> str:
     """The same for commit messages, subjects and URLs."""
     blob = text.encode(errors="surrogatepass")
-    redacted = _redact(_MESSAGE, blob, look(blob), key, patterns).data
+    signs = look(blob)
+    if not (signs or patterns.compiled):
+        return text
+    redacted = _redact(_MESSAGE, blob, signs, key, patterns).data
     if redacted is blob:
         return text
     try:
