@@ -33,7 +33,7 @@ def variable_edits(blob: bytes) -> Iterator[Edit]:
     of those with a sensitive name, where the value counts as a secret (see `names.py`)."""
     blocks = list(_VARIABLE.finditer(blob))
     ends = [*(match.start() for match in blocks[1:]), len(blob)]
-    for match, following in zip(blocks, ends, strict=True):
+    for match, following in zip(blocks, ends, strict=False):
         start = match.end()
         closing = _BLOCK_END.search(blob, start, following)
         end = closing.start() if closing else following
