@@ -41,3 +41,20 @@ def parse_instant(text: str, now: str) -> str:
             f"{text!r} is no time", hint="Write 2026-09-01, 2026-09-01T02:00Z or 2h."
         ) from None
     return moment.strftime(FORMAT).rjust(20, "0")
+
+
+def utc_text(told: object) -> str:
+    """UTC text of an RFC 3339 time that another program wrote, to the second; empty where it is none."""
+    if not isinstance(told, str) or "T" not in told.upper():
+        return ""
+    try:
+        moment = datetime.fromisoformat(told)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return ""
+    return moment.strftime(FORMAT).rjust(20, "0")
+
+
+def moment(text: str) -> datetime:
+    """The moment of UTC text as the ledger writes it."""
+    return datetime.strptime(text, FORMAT).replace(tzinfo=UTC)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ledger.contents import Content
-from ledger.events import NewEvent
+from ledger.events import NewEvent, RecordedEvent
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -45,6 +45,14 @@ class Stored(msgspec.Struct, frozen=True):
     secret: bool = False
 
 
+def _nothing_told(_: str) -> Sequence[RecordedEvent]:
+    return ()
+
+
+def _nothing_kept(digest: str) -> bytes:
+    raise KeyError(digest)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What the shell lends to a source while it is read.
@@ -55,6 +63,9 @@ class Tools:
     `store(name, data)` redacts a text as a file of that name would be and packs it; append its
     contents with the event that holds its digest. `repository` gives the name in `ledger.toml` of a
     Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if there is none.
+    `told(prefix)` gives the recorded events whose key begins with `prefix`, which ends in a slash, in order
+    of position: for sources that record only what differs from what they told before. `content` gives
+    back what was stored under a digest.
     """
 
     now: str
@@ -66,17 +77,23 @@ class Tools:
     store: Callable[[str, bytes], Stored]
     repository: Callable[[str], str]
     survey: bool = False
+    told: Callable[[str], Sequence[RecordedEvent]] = _nothing_told
+    content: Callable[[str], bytes] = _nothing_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Events to append together; `total` and `done` count commits, for a person who waits."""
+    """Events to append together; `total` and `done` count commits, for a person who waits.
+
+    `ignored` counts what was read and understood and tells nothing that is recorded.
+    """
 
     events: list[NewEvent]
     contents: list[Content] = field(default_factory=list)
     cursor: bytes | None = None
     done: int = 0
     total: int = 0
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +122,11 @@ class Webhook:
     Header names are lower case. `authentic(headers, body, secret)` compares in constant time over the raw
     body. `identify(headers, body)` gives the sender's own id of the delivery, which a repeat repeats;
     empty where the request is no delivery of this sender. `events(headers, body, tools)` gives one
-    batch; it raises SourceError for what it cannot read, which is then recorded as a gap.
+    batch; it raises SourceError for what it cannot read, which is then recorded as a gap. Of a request's
+    headers only those in `headers` are kept, and given to `events`.
     """
 
+    headers: frozenset[str]
     authentic: Callable[[Mapping[str, str], bytes, bytes], bool]
     identify: Callable[[Mapping[str, str], bytes], str]
     events: Callable[[Mapping[str, str], bytes, Tools], Batch]

@@ -1,0 +1,224 @@
+"""GitHub and GitHub Enterprise: pull requests and reviews, as webhooks and as answers of the API tell them.
+
+Read are the webhooks `pull_request` (opened, reopened, synchronize, closed) and `pull_request_review`;
+from files also pull requests and reviews as the REST API gives them, lists of them, the events of a
+repository or user, and deliveries with their headers. Other webhooks and actions tell nothing that
+is recorded. Facts about the payloads are from GitHub's own descriptions (`webhook-events-and-payloads`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from ledger import jsontext
+from ledger.contents import Content
+from ledger.errors import SourceError
+from ledger.events import CollectorGap, NewEvent
+from ledger.jsontext import Fault, Value, clean
+from ledger.sources import Batch, Import, Source, Tools, Webhook
+from ledger.sources.github import facts
+from ledger.sources.github.facts import KIND, Json, part
+
+MAX_FILE = 128 * 2**20
+EVENTS_AT_ONCE = 200
+
+Headers = Mapping[str, str]
+
+_ID = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+# -- deliveries ----------------------------------------------------------------------------------
+
+
+def authentic(headers: Headers, body: bytes, secret: bytes) -> bool:
+    """Whether `X-Hub-Signature-256` is the HMAC-SHA256 of the raw body under the secret."""
+    told = headers.get("x-hub-signature-256", "").encode("utf-8", "replace")
+    right = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
+    return bool(secret) and hmac.compare_digest(told, right)
+
+
+def identify(headers: Headers, _: bytes) -> str:
+    """GitHub's id of the delivery, which stays when it is delivered again; empty where there is none."""
+    told = headers.get("x-github-delivery", "")
+    return told if headers.get("x-github-event") and _ID.fullmatch(told) else ""
+
+
+def events_from_request(headers: Headers, body: bytes, tools: Tools) -> Batch:
+    """What a delivery tells, as JSON or as a form. Raises SourceError where it cannot be read."""
+    read = _payload(headers, body)
+    if not isinstance(read.value, dict):
+        raise SourceError("the body is no JSON object")
+    return events_from_delivery(headers.get("x-github-event", ""), read, tools)
+
+
+def _payload(headers: Headers, body: bytes) -> Value:
+    try:
+        if headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+            fields = parse_qs(body.decode("ascii"), errors="surrogateescape", max_num_fields=100)
+            body = fields.get("payload", [""])[0].encode("utf-8", "surrogateescape")
+        return jsontext.only_value(body)
+    except ValueError as error:
+        raise SourceError(f"the body cannot be read: {error}") from None
+
+
+def events_from_delivery(name: str, read: Value, tools: Tools) -> Batch:
+    """What the body of a webhook called `name` tells; no event where it is of another concern."""
+    body: Json = read.value
+    action = body.get("action")
+    tell = facts.BY_WEBHOOK.get((name, action)) if isinstance(action, str) else None
+    if tell is None:
+        return Batch(events=[], ignored=1)
+    pull = part(body, "pull_request")
+    address = part(body, "repository").get("html_url") or pull.get("html_url")
+    told = facts.told(facts.forge(address), read, tools)
+    return Batch(events=[tell(told, pull, body)], contents=told.contents)
+
+
+# -- answers of the API, and files -----------------------------------------------------------------
+
+
+def events_from_answer(read: Value, tools: Tools) -> Batch:
+    """What a value of a file tells. Raises SourceError where it is nothing that is known here."""
+    value = read.value
+    if not isinstance(value, dict):
+        raise SourceError("it is no JSON object")
+    delivery = _delivery_in(read)
+    if delivery is not None:
+        return events_from_delivery(*delivery, tools)
+    if "pull_request_url" in value and "state" in value:
+        if str(value["state"]).lower() == "pending":  # not yet given
+            return Batch(events=[], ignored=1)
+        forge, number = facts.reviewed(value)
+        told = facts.told(forge, read, tools)
+        event = facts.review(told, number, value)
+    elif {"number", "head", "base"} <= value.keys():
+        told = facts.told(facts.forge(value.get("html_url")), read, tools)
+        event = facts.standing(told, value)
+    else:
+        raise SourceError(_unknown(value))
+    return Batch(events=[event], contents=told.contents)
+
+
+def _delivery_in(read: Value) -> tuple[str, Value] | None:
+    """(name of the webhook, its body) where a value is a delivery, or an event of the events API."""
+    value: Json = read.value
+    request = value.get("request")  # as the API gives deliveries of a hook
+    if isinstance(request, dict) and "payload" in request:
+        return _stored(read.place, part(request, "headers"), request["payload"])
+    if "headers" in value and "body" in value:
+        return _stored(read.place, part(value, "headers"), value["body"])
+    if isinstance(value.get("type"), str) and isinstance(value.get("payload"), dict):
+        return _listed(read)
+    if isinstance(value.get("pull_request"), dict) and isinstance(value.get("action"), str):
+        if isinstance(value.get("review"), dict):
+            return "pull_request_review", read
+        return ("pull_request" if "number" in value else "another"), read
+    return ("another", read) if {"repository", "sender"} <= value.keys() or "zen" in value else None
+
+
+def _stored(place: str, headers: Json, body: Any) -> tuple[str, Value]:
+    lower = {name.lower(): told for name, told in headers.items() if isinstance(told, str)}
+    name = lower.get("x-github-event", "")
+    if not name:
+        raise SourceError("the delivery has no header X-GitHub-Event")
+    if isinstance(body, str):
+        read = _payload(lower, clean(body).encode())
+    else:
+        try:
+            read = Value(place, jsontext.compact(body), body)
+        except ValueError as error:
+            raise SourceError(str(error)) from None
+    if not isinstance(read.value, dict):
+        raise SourceError("the body of the delivery is no JSON object")
+    return name, read
+
+
+_LISTED = {"PullRequestEvent": "pull_request", "PullRequestReviewEvent": "pull_request_review"}
+
+
+def _listed(read: Value) -> tuple[str, Value]:
+    """An event as `GET /repos/…/events` gives it: the webhook's body, and around it who and where."""
+    value: Json = read.value
+    body = {"sender": value.get("actor"), **value["payload"]}
+    if body.get("action") == "created":
+        body["action"] = "submitted"
+    return _LISTED.get(value["type"], "another"), read._replace(value=body)
+
+
+def _unknown(value: Json) -> str:
+    if isinstance(value.get("message"), str):
+        return f"it is an error that the forge answered: {clean(value['message'])[:200]}"
+    return "it is no webhook, pull request or review of GitHub"
+
+
+def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
+    """What files tell: JSON values of the kinds above, one or many in a file."""
+    for path in given.files:
+        yield from _read_file(path, tools)
+
+
+def _read_file(path: Path, tools: Tools) -> Iterator[Batch]:
+    name = clean(path.name)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        fault = Fault("", error.strerror or "it cannot be opened")
+        yield Batch(events=[_gap(name, "", fault, tools)])
+        return
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    found: Iterator[Value | Fault] = jsontext.values(data)
+    if len(data) > MAX_FILE:
+        found = iter([Fault("", f"it is larger than {MAX_FILE >> 20} MB; split it")])
+    events: list[NewEvent] = []
+    contents: list[Content] = []
+    ignored = 0
+    for one in found:
+        batch = _read_value(name, digest, one, tools)
+        events += batch.events
+        contents += batch.contents
+        ignored += batch.ignored
+        if len(events) >= EVENTS_AT_ONCE:
+            yield Batch(events=events, contents=contents, ignored=ignored)
+            events, contents, ignored = [], [], 0
+    yield Batch(events=events, contents=contents, ignored=ignored)
+
+
+def _read_value(name: str, digest: str, one: Value | Fault, tools: Tools) -> Batch:
+    if isinstance(one, Fault):
+        return Batch(events=[_gap(name, digest, one, tools)])
+    try:
+        return events_from_answer(one, tools)
+    except SourceError as error:
+        fault = Fault(one.place, error.message)
+        return Batch(events=[_gap(name, digest, fault, tools)])
+
+
+def _gap(name: str, digest: str, fault: Fault, tools: Tools) -> NewEvent:
+    """`digest` tells files of one name apart."""
+    where = f"{name}, {fault.place}" if fault.place else name
+    detail = tools.redact(f"{where}: {clean(fault.reason)}")
+    return NewEvent(
+        stream=f"import/{KIND}",
+        key=f"{KIND}/import/{digest}/{where}",
+        source=KIND,
+        data=CollectorGap(repository="", kind="unreadable", detail=detail),
+    )
+
+
+SOURCE = Source(
+    kind=KIND,
+    read=read_files,
+    webhook=Webhook(
+        headers=frozenset({"content-type", "x-github-event"}),
+        authentic=authentic,
+        identify=identify,
+        events=events_from_request,
+    ),
+)

@@ -1,0 +1,321 @@
+"""What one payload of GitHub tells: a fact of a pull request or of a review.
+
+A merge commit counts only where the forge says that the pull request is merged: open and closed ones
+carry the commit of a test merge. How it was merged is not told, so `method` stays empty. Whatever
+is missing or malformed and can be done without stays empty; without the rest SourceError is raised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger import jsontext
+from ledger.contents import Content
+from ledger.errors import SourceError
+from ledger.events import (
+    Event,
+    Identity,
+    NewEvent,
+    PullRequest,
+    PullRequestClosed,
+    PullRequestMerged,
+    PullRequestOpened,
+    PullRequestPushed,
+    ReviewDismissed,
+    ReviewSubmitted,
+)
+from ledger.instants import utc_text
+from ledger.jsontext import Value, clean
+from ledger.sources import Tools
+
+KIND: Final = "github"
+MAX_NAME = 255
+
+Json = dict[str, Any]
+
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_NAMES = r"([\w.-]{1,100}/[\w.-]{1,100})"
+_WEB = re.compile(
+    rf"https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]{{1,253}})(?::[0-9]+)?/{_NAMES}(?=/|$)", re.ASCII
+)
+_API = re.compile(rf"(?:/api/v3)?/repos/{_NAMES}/pulls/([0-9]{{1,15}})$", re.ASCII)
+_API_HOST = re.compile(r"https?://(?:api\.)?([A-Za-z0-9.-]{1,253})(?::[0-9]+)?(?=/)")
+_STATES = {"approved", "changes_requested", "commented", "dismissed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Where a fact is from: its repository, and the text that it was read from."""
+
+    tools: Tools
+    forge: str
+    repository: str
+    raw: str
+    contents: list[Content]
+
+    def event(self, key: str, at: str, actor: Identity | None, data: Event) -> NewEvent:
+        """An event of this repository under a key that every telling of the fact has."""
+        return NewEvent(
+            stream=f"repository/{self.repository}",
+            key=f"{self.forge}/{key}",
+            source=KIND,
+            occurred_at=at,
+            actor=actor,
+            data=data,
+        )
+
+    def text(self, value: Any) -> str:
+        """A text of a person, without secrets."""
+        return self.tools.redact(clean(value)) if isinstance(value, str) else ""
+
+
+def told(forge: str, read: Value, tools: Tools) -> Told:
+    """Makes the text of a value ready to be kept, for the facts of one repository."""
+    try:
+        text = jsontext.without_secrets(read, tools.redact)
+    except ValueError as error:
+        raise SourceError(str(error)) from None
+    stored = tools.store("delivery.json", text)
+    return Told(tools, forge, tools.repository(forge) or forge, stored.digest, stored.contents)
+
+
+def _opened(told: Told, pull: Json, body: Json) -> NewEvent:
+    data = _pull_request(told, pull)
+    again = body.get("action") == "reopened"
+    at = data.updated_at if again else data.created_at
+    return told.event(
+        f"pull/{data.number}/reopened/{at}" if again else f"pull/{data.number}/opened",
+        at,
+        _identity(body.get("sender")) or data.author,
+        PullRequestOpened(
+            repository=told.repository,
+            forge=told.forge,
+            pull_request=data,
+            at=at,
+            reopened=again,
+            raw=told.raw,
+        ),
+    )
+
+
+def _pushed(told: Told, pull: Json, body: Json) -> NewEvent:
+    data = _pull_request(told, pull)
+    before, after = _sha(body.get("before")), _sha(body.get("after")) or data.head
+    return told.event(
+        f"pull/{data.number}/pushed/{before}..{after}/{data.updated_at}",
+        data.updated_at,
+        _identity(body.get("sender")),
+        PullRequestPushed(
+            repository=told.repository,
+            forge=told.forge,
+            pull_request=data,
+            before=before,
+            after=after,
+            at=data.updated_at,
+            raw=told.raw,
+        ),
+    )
+
+
+def _closed(told: Told, pull: Json, body: Json) -> NewEvent:
+    """Merged or not; who is None where nobody is told."""
+    data = _pull_request(told, pull)
+    sender = _identity(body.get("sender"))
+    if _is_merged(pull):
+        return _merged(told, pull, data, sender)
+    at = utc_text(pull.get("closed_at")) or data.updated_at
+    closed = PullRequestClosed(
+        repository=told.repository,
+        forge=told.forge,
+        pull_request=data,
+        closed_at=at,
+        raw=told.raw,
+    )
+    return told.event(f"pull/{data.number}/closed/{at}", at, sender, closed)
+
+
+def _merged(told: Told, pull: Json, data: PullRequest, sender: Identity | None) -> NewEvent:
+    at = utc_text(pull.get("merged_at")) or utc_text(pull.get("closed_at"))
+    if not at:
+        raise SourceError(f"pull request {data.number} is merged and has no time of it")
+    merger = _identity(pull.get("merged_by"))
+    return told.event(
+        f"pull/{data.number}/merged",
+        at,
+        merger or sender,
+        PullRequestMerged(
+            repository=told.repository,
+            forge=told.forge,
+            pull_request=data,
+            merge_commit=_sha(pull.get("merge_commit_sha")),
+            merged_at=at,
+            merged_by=merger,
+            merged_by_bot=_is_bot(pull.get("merged_by")),
+            commits=_count(pull.get("commits")),
+            raw=told.raw,
+        ),
+    )
+
+
+def standing(told: Told, pull: Json) -> NewEvent:
+    """How a pull request stands that the API gave: merged, closed, or opened and not yet either."""
+    if pull.get("state") == "open":
+        return _opened(told, pull, {})
+    return _closed(told, pull, {})
+
+
+def _is_merged(pull: Json) -> bool:
+    """In lists the API leaves `merged` out, but not `merged_at`; without both nothing is known."""
+    if isinstance(pull.get("merged"), bool):
+        return bool(pull["merged"])
+    if "merged_at" in pull:
+        return pull["merged_at"] is not None
+    raise SourceError("it does not tell whether the pull request was merged")
+
+
+def _submitted(told: Told, pull: Json, body: Json) -> NewEvent:
+    return review(told, _number(pull.get("number")), part(body, "review"))
+
+
+def review(told: Told, number: int, review: Json) -> NewEvent:
+    """A review; one that was dismissed since tells no more than that."""
+    state = str(review.get("state", "")).lower()
+    if state not in _STATES:
+        raise SourceError(f"a review in the unknown state {clean(state)[:40]!r}")
+    identifier = _number(review.get("id"))
+    reviewer = _identity(review.get("user"))
+    at = utc_text(review.get("submitted_at"))
+    return told.event(
+        f"review/{identifier}/submitted",
+        at,
+        reviewer,
+        ReviewSubmitted(
+            repository=told.repository,
+            forge=told.forge,
+            number=number,
+            review=str(identifier),
+            reviewer=reviewer,
+            reviewer_is_bot=_is_bot(review.get("user")),
+            state=state,
+            commit=_sha(review.get("commit_id")),
+            submitted_at=at,
+            association=told.text(review.get("author_association")),
+            url=told.text(review.get("html_url")),
+            raw=told.raw,
+        ),
+    )
+
+
+def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
+    review = part(body, "review")
+    identifier = _number(review.get("id"))
+    at = utc_text(review.get("updated_at")) or utc_text(pull.get("updated_at"))
+    return told.event(
+        f"review/{identifier}/dismissed",
+        at,
+        _identity(body.get("sender")),
+        ReviewDismissed(
+            repository=told.repository,
+            forge=told.forge,
+            number=_number(pull.get("number")),
+            review=str(identifier),
+            reviewer=_identity(review.get("user")),
+            commit=_sha(review.get("commit_id")),
+            at=at,
+            raw=told.raw,
+        ),
+    )
+
+
+BY_WEBHOOK: dict[tuple[str, str], Callable[[Told, Json, Json], NewEvent]] = {
+    ("pull_request", "opened"): _opened,
+    ("pull_request", "reopened"): _opened,
+    ("pull_request", "synchronize"): _pushed,
+    ("pull_request", "closed"): _closed,
+    ("pull_request_review", "submitted"): _submitted,
+    ("pull_request_review", "edited"): _submitted,
+    ("pull_request_review", "dismissed"): _dismissed,
+}
+
+
+# -- the parts of a payload ----------------------------------------------------------------------
+
+
+def _pull_request(told: Told, pull: Json) -> PullRequest:
+    head, base = part(pull, "head"), part(pull, "base")
+    labels = pull.get("labels")
+    names = [part({"": one}, "").get("name") for one in labels] if isinstance(labels, list) else []
+    return PullRequest(
+        number=_number(pull.get("number")),
+        title=told.text(pull.get("title")),
+        author=_identity(pull.get("user")),
+        author_is_bot=_is_bot(pull.get("user")),
+        url=told.text(pull.get("html_url")),
+        base=told.text(base.get("ref")),
+        base_commit=_sha(base.get("sha")),
+        head_ref=told.text(head.get("ref")),
+        head=_sha(head.get("sha")),
+        labels=sorted({told.text(name) for name in names} - {""}),
+        draft=pull.get("draft") is True,
+        created_at=utc_text(pull.get("created_at")),
+        updated_at=utc_text(pull.get("updated_at")),
+    )
+
+
+def forge(address: Any) -> str:
+    """`github.com/acme/infra` of the address of a page; as spelled, names differ in case only."""
+    match = _WEB.match(address) if isinstance(address, str) else None
+    if match is None:
+        raise SourceError("it does not tell of which repository it is")
+    return f"{match[1]}/{match[2]}".lower()
+
+
+def reviewed(review: Json) -> tuple[str, int]:
+    """The repository and number of the pull request that a review is of."""
+    address = review["pull_request_url"]
+    host = _API_HOST.match(address) if isinstance(address, str) else None
+    match = _API.match(address, host.end()) if host else None
+    if host is None or match is None:
+        raise SourceError("it does not tell of which pull request it is")
+    page = review.get("html_url")
+    name = forge(page) if page else f"{host[1]}/{match[1]}".lower()
+    return name, _number(int(match[2]))
+
+
+def part(value: Json, name: str) -> Json:
+    """The object under a name; an empty one where there is none, as for people who left."""
+    part = value.get(name)
+    return part if isinstance(part, dict) else {}
+
+
+def _identity(user: Any) -> Identity | None:
+    """Nobody where the forge no longer knows who it was."""
+    login = user.get("login") if isinstance(user, dict) else None
+    if not isinstance(login, str) or not login:
+        return None
+    if len(login) > MAX_NAME:
+        raise SourceError(f"a login of more than {MAX_NAME} characters")
+    return Identity(login=clean(login))
+
+
+def _is_bot(user: Any) -> bool:
+    if not isinstance(user, dict):
+        return False
+    return user.get("type") == "Bot" or str(user.get("login")).endswith("[bot]")
+
+
+def _sha(told: Any) -> str:
+    return told if isinstance(told, str) and _SHA.fullmatch(told) else ""
+
+
+def _number(told: Any) -> int:
+    if type(told) is not int or not 0 < told < 2**53:
+        raise SourceError("it has no usable number of a pull request or review")
+    return told
+
+
+def _count(told: Any) -> int:
+    return told if type(told) is int and 0 <= told < 2**31 else 0

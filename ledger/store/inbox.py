@@ -1,0 +1,247 @@
+"""The inbox: deliveries as they came, kept before they are acknowledged and until they are recorded.
+
+Bodies are not redacted yet, so they stand where no auditor and no copy of the ledger reaches them: on
+SQLite in a file of its own, `ledger.db-inbox`, which its owner alone may read; on PostgreSQL in a schema
+of its own, called as the ledger's with `_inbox` behind it. A body is dropped once it is recorded: its
+redacted text is then in the log's contents. One that could not be read stays until it is sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ledger.errors import StoreError
+from ledger.store import drivers
+from ledger.store.drivers import POSTGRESQL, SQLITE, Connection
+from ledger.store.roles import quoted
+
+WAITING, DONE, FAILED = "waiting", "done", "failed"
+ACCEPTED: Final = "accepted"
+REPEATED: Final = "repeated"
+CONFLICTING: Final = "conflicting"
+
+_COLUMNS = {
+    SQLITE: "number integer primary key autoincrement, sender text not null, delivery text not null, "
+    "received_at text not null, headers text not null, body blob not null, digest blob not null, "
+    "state text not null, reason text not null, attempts integer not null, unique (sender, delivery)",
+    POSTGRESQL: "number bigint generated always as identity primary key, sender text not null, "
+    "delivery text not null, received_at text not null, headers text not null, body bytea not null, "
+    "digest bytea not null, state text not null, reason text not null, attempts integer not null, "
+    "unique (sender, delivery)",
+}
+
+
+class Delivery(NamedTuple):
+    """One accepted request: who sent it, the sender's id of it, when it came, and what it held."""
+
+    number: int
+    sender: str
+    delivery: str
+    received_at: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Inbox:
+    """An open inbox. Not shared between threads."""
+
+    def __init__(self, connection: Connection, table: str) -> None:
+        self._connection = connection
+        self._table = table
+
+    @classmethod
+    def open(cls, url: str) -> Inbox:
+        """Opens the inbox of the ledger at a database URL, and makes it if there is none.
+
+        Raises StoreError where it cannot be had.
+        """
+        if url.startswith("sqlite:///"):
+            return cls._open_file(file_of(url))
+        connection = drivers.connect(url)
+        try:
+            return cls(connection, _make_schema(connection))
+        except StoreError:
+            connection.close()
+            raise
+
+    @classmethod
+    def find(cls, url: str) -> Inbox | None:
+        """Opens the inbox only where something was ever delivered."""
+        if url.startswith("sqlite:///"):
+            return cls.open(url) if file_of(url).exists() else None
+        connection = drivers.connect(url)
+        table = _table_name(connection)
+        if _exists(connection, table):
+            return cls(connection, table)
+        connection.close()
+        return None
+
+    @classmethod
+    def _open_file(cls, path: Path) -> Inbox:
+        try:
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            path.chmod(0o600)  # SQLite gives its other files the rights of this one
+        except OSError as error:
+            raise StoreError(
+                f"the inbox {path} cannot be used: {error.strerror}",
+                hint="Check the rights on the folder of the database.",
+            ) from error
+        connection = drivers.SqliteConnection(str(path))
+        connection.execute("pragma secure_delete = on")
+        connection.execute(f"create table if not exists delivery ({_COLUMNS[SQLITE]})")
+        connection.execute(_index_sql("delivery"))
+        return cls(connection, "delivery")
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Inbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- coming in ---------------------------------------------------------------------------
+
+    def accept(
+        self,
+        sender: str,
+        delivery: str,
+        *,
+        received_at: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> str:
+        """Keeps a delivery durably: ACCEPTED where it is new, or could not be read when it came before.
+
+        REPEATED where the same stands already, CONFLICTING where the id stands with another body; then
+        nothing is changed.
+        """
+        digest = hashlib.sha256(body).digest()
+        row = (sender, delivery, received_at, json.dumps(dict(headers)), body, digest)
+        with self._connection.transaction():
+            made = self._connection.rows(
+                f"insert into {self._table} (sender, delivery, received_at, headers, body, digest, "  # noqa: S608
+                "state, reason, attempts) values (?, ?, ?, ?, ?, ?, 'waiting', '', 0) "
+                "on conflict (sender, delivery) do nothing returning number",
+                row,
+            )
+            if made:
+                return ACCEPTED
+            [(number, state, known)] = self._connection.rows(
+                f"select number, state, digest from {self._table} "  # noqa: S608
+                "where sender = ? and delivery = ?",
+                [sender, delivery],
+            )
+            if bytes(known) != digest:
+                return CONFLICTING
+            if state != FAILED:
+                return REPEATED
+            self._set(number, WAITING, "")
+            return ACCEPTED
+
+    # -- going out ---------------------------------------------------------------------------
+
+    def waiting(self) -> Sequence[int]:
+        """The numbers of deliveries that are not yet recorded; what was tried most often comes last."""
+        rows = self._connection.rows(
+            f"select number from {self._table} where state = 'waiting' "  # noqa: S608
+            "order by attempts, number"
+        )
+        return [int(row[0]) for row in rows]
+
+    def take(self, number: int) -> Delivery | None:
+        """A waiting delivery, with one more attempt counted; None where another process had it."""
+        with self._connection.transaction():
+            self._connection.execute(
+                f"update {self._table} set attempts = attempts + 1 "  # noqa: S608
+                "where number = ? and state = 'waiting'",
+                [number],
+            )
+            rows = self._connection.rows(
+                f"select sender, delivery, received_at, headers, body from {self._table} "  # noqa: S608
+                "where number = ? and state = 'waiting'",
+                [number],
+            )
+        if not rows:
+            return None
+        sender, delivery, received_at, headers, body = rows[0]
+        return Delivery(number, sender, delivery, received_at, json.loads(headers), bytes(body))
+
+    def done(self, number: int, reason: str = "") -> None:
+        """Notes that a delivery is recorded, and drops its body."""
+        with self._connection.transaction():
+            self._set(number, DONE, reason)
+            self._connection.execute(
+                f"update {self._table} set body = ? where number = ?",  # noqa: S608
+                [b"", number],
+            )
+
+    def failed(self, number: int, reason: str) -> None:
+        """Notes that a delivery could not be read and why; it stays, and waits again when it is repeated."""
+        with self._connection.transaction():
+            self._set(number, FAILED, reason)
+
+    def _set(self, number: int, state: str, reason: str) -> None:
+        self._connection.execute(
+            f"update {self._table} set state = ?, reason = ? where number = ?",  # noqa: S608
+            [state, reason, number],
+        )
+
+    def counts(self) -> dict[str, int]:
+        """How many deliveries are in each state."""
+        rows = self._connection.rows(
+            f"select state, count(*) from {self._table} group by state"  # noqa: S608
+        )
+        return {WAITING: 0, DONE: 0, FAILED: 0} | {state: int(count) for state, count in rows}
+
+
+def file_of(url: str) -> Path:
+    """The inbox of a ledger on SQLite: beside its file."""
+    path = Path(drivers.sqlite_path(url))
+    return path.with_name(f"{path.name}-inbox")
+
+
+def _table_name(connection: Connection) -> str:
+    schema = str(connection.rows("select current_schema()")[0][0])
+    return f"{quoted(f'{schema}_inbox')}.delivery"
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return connection.rows("select to_regclass(?)", [table])[0][0] is not None
+
+
+def _make_schema(connection: Connection) -> str:
+    table = _table_name(connection)
+    if not _exists(connection, table):
+        try:
+            with connection.transaction():
+                connection.execute("select pg_advisory_xact_lock(hashtext('ledger inbox'))")
+                connection.script(
+                    [
+                        f"create schema if not exists {table.removesuffix('.delivery')}",
+                        f"create table if not exists {table} ({_COLUMNS[POSTGRESQL]})",
+                        _index_sql(table),
+                    ]
+                )
+        except StoreError as error:
+            raise StoreError(
+                f"the schema for deliveries cannot be made: {error.message}",
+                hint="Let the ledger's user make schemas in its database (GRANT CREATE ON DATABASE).",
+            ) from error
+    return table
+
+
+def _index_sql(table: str) -> str:
+    return (
+        f"create index if not exists delivery_waiting on {table} (attempts, number) "
+        "where state = 'waiting'"
+    )

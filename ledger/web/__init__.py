@@ -1,0 +1,1 @@
+"""The server: it takes signed deliveries. Heavy to import; only `ledger serve` does."""
