@@ -259,6 +259,8 @@ def common_subsequence(a: list[int], b: list[int]) -> list[tuple[int, int]]:
     negative: the padding, different in both, stands in for bounds checks.
     """
     n, m = len(a), len(b)
+    if abs(n - m) > MAX_CHANGES:
+        raise TooManyError
     limit = min(n + m, MAX_CHANGES)
     a, b = a + [-1] * (limit + 1), b + [-2] * (limit + 1)
     fronts: list[list[int]] = []
