@@ -1,39 +1,15 @@
-"""For tests of your own: small Git repositories made by real Git, and throw-away ledgers that read them.
-
-    repo = make_repo(tmp_path / "infra")
-    repo.commit({"app.yaml": MANIFEST}, "Add the app")
-    head = repo.commit({"app.yaml": CHANGED}, "Two replicas (#7)", branch="feature")
-    repo.pull_head(7, head)
-    repo.merge("feature", "Merge pull request #7 from ann/feature")
-
-    ledger = make_ledger(tmp_path / "ledger", track(repo))
-    ledger.ingest()
-    assert ledger.rows("select number from revisions where pull_request = 7")
-
-The same calls give the same commit ids on every machine: people, clocks, keys and Git's settings are
-fixed, and nothing of the user's configuration is read.
-"""
+"""Small Git repositories made by real Git: the same calls give the same commit ids everywhere."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ledger import config, registry
-from ledger import ingest as shell
-from ledger.config import EnvironmentSettings, Settings, SourceSettings
-from ledger.documents import Documents
-from ledger.errors import SourceError, UsageError
-from ledger.events import RecordedEvent
-from ledger.ingest import Outcome
-from ledger.queries import Asker
-from ledger.store import Store, schema
+from ledger.errors import SourceError
 
 FILE, EXECUTABLE, LINK, SUBMODULE = "100644", "100755", "120000", "160000"
 PULL_REFS = {
@@ -42,8 +18,6 @@ PULL_REFS = {
     "bitbucket": "refs/pull-requests/{}/from",
 }
 FIRST_COMMIT = datetime(2024, 1, 1, tzinfo=UTC)
-FIRST_INGEST = datetime(2025, 1, 1, tzinfo=UTC)
-TEST_KEY = "07" * 32
 _SCRATCH = "refs/scratch/commit"
 
 
@@ -416,110 +390,3 @@ def _quoted(byte: int) -> bytes:
 
 
 # -- ledgers -------------------------------------------------------------------------------------
-
-
-def track(repo: Repo | str, name: str = "infra", **options: Any) -> SourceSettings:
-    """A source that reads a repository; `options` as in `[[source]]`."""
-    url = repo if isinstance(repo, str) else repo.url
-    return SourceSettings(kind="git", name=name, url=url, **options)
-
-
-def make_ledger(
-    folder: Path,
-    *sources: SourceSettings,
-    environments: Sequence[EnvironmentSettings] = (),
-    database: str = "",
-) -> Ledger:
-    """A ledger with its configuration, key and database in a folder; on SQLite unless a URL is given."""
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / config.FILE
-    url = database or "sqlite:///ledger.db"
-    config.write_new(file, url)
-    for one in sources:
-        config.append_source(file, one)
-    (folder / config.KEY_FILE).write_text(TEST_KEY + "\n", "ascii")
-    settings = Settings(
-        database=url, source=list(sources), environment=list(environments), folder=folder.absolute()
-    )
-    ledger = Ledger(settings)
-    _initialise(settings.database_url)
-    return ledger
-
-
-_template: list[bytes] = []
-
-
-def _initialise(url: str) -> None:
-    """Makes the database; an SQLite file is made once and then copied, which is faster."""
-    path = Path(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///") or path.exists():
-        schema.initialise(url, registry.projections())
-    elif _template:
-        path.write_bytes(_template[0])
-    else:
-        schema.initialise(url, registry.projections())
-        _template.append(path.read_bytes())
-
-
-@dataclass(slots=True)
-class Ledger:
-    """A ledger under test. Its clock starts in 2025 and goes on by a minute with each ingest."""
-
-    settings: Settings
-    clock: datetime = field(default=FIRST_INGEST)
-
-    @property
-    def now(self) -> str:
-        """The time of the clock."""
-        return self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-    def ingest(self, *names: str, processes: int = 1, survey: bool = False) -> list[Outcome]:
-        """Reads sources and gives what came of each; raises nothing for a source that fails."""
-        self.clock += timedelta(minutes=1)
-        now = self.now
-        return shell.ingest(
-            self.settings, names, clock=lambda: now, processes=processes, survey=survey
-        )
-
-    def grow(self, *names: str, processes: int = 1) -> int:
-        """As `ingest`, but raises SourceError when anything fails; gives the number of new events."""
-        outcomes = self.ingest(*names, processes=processes)
-        for one in outcomes:
-            if one.failure or one.stopped:
-                raise SourceError(one.failure or "; ".join(one.stopped), hint=one.hint)
-        return sum(one.appended for one in outcomes)
-
-    def rebuild(self) -> int:
-        """Makes every projection again."""
-        return shell.rebuild(self.settings)
-
-    @contextmanager
-    def store(self) -> Iterator[Store]:
-        """The open ledger."""
-        with Store.open(self.settings.database_url) as store:
-            yield store
-
-    def events(self, *kinds: type[Any]) -> list[RecordedEvent]:
-        """Every event, or those of some types, in order."""
-        with self.store() as store:
-            found = store.read(0, store.head().size or 1)
-        return [one for one in found if not kinds or isinstance(one.data, kinds)]
-
-    def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        """The rows of any query, views and internal tables alike."""
-        with self.store() as store:
-            return store.connection.rows(sql, parameters)
-
-    @contextmanager
-    def ask(self) -> Iterator[Asker]:
-        """What answers questions."""
-        with self.store() as store:
-            yield Asker(store, Documents(registry.parsers, store.content))
-
-    def replace(self, **changes: Any) -> Ledger:
-        """The same ledger and clock under other settings, such as `source=[…]`."""
-        values = {name: getattr(self.settings, name) for name in self.settings.__struct_fields__}
-        unknown = changes.keys() - values.keys()
-        if unknown:
-            raise UsageError(f"no such setting: {', '.join(sorted(unknown))}")
-        return Ledger(Settings(**(values | changes)), self.clock)
