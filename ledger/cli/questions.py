@@ -119,18 +119,22 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
     NAME is KIND/NAME as in kubectl, a Terraform address, a path, or a resource's identity.
     """
     from ledger.cli import text  # noqa: PLC0415
+    from ledger.cli.trace import live_lines  # noqa: PLC0415
 
     with _asking() as asker:
         resources = asker.resolve(name, _scope(where))
         until = _time(at)
         found = next(asker.history(resources, field=field, until=until, limit=1), None)
         moment = asker.moment(resources[0].repository, resources[0].branch, until)
+        live = asker.where_live(found) if found is not None else []
         if output == "json":
-            _print_json({"name": name, "field": field or None, "moment": moment, "change": found})
+            told = {"name": name, "field": field or None, "moment": moment}
+            _print_json({**told, "change": found, "live": live})
             return
         if found is None:
             raise asker.never_changed(resources, field)
         _print(text.change_block(found, text.title_of(found, resources)))
+        _print(live_lines(live))
 
 
 @click.command()

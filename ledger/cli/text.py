@@ -13,6 +13,7 @@ from ledger.resources import Value
 
 WIDE = 72
 _ACTIONS = {"added": "green", "removed": "red", "changed": "yellow", "moved": "cyan"}
+_VERDICTS = {"approved": "green", "unapproved": "red", "unknown": "yellow"}
 _GRADES = {"proved": "green", "reported": "green", "inferred": "yellow", "unlinked": "red"}
 
 
@@ -72,6 +73,22 @@ def pull_request(revision: Revision) -> str:
     return f"{number} {click.style(link.grade, fg=_GRADES.get(link.grade))}: {visible(link.reason)}"
 
 
+def approval(revision: Revision) -> str:
+    """`approved by bob at TIME (reported)`, `not approved: …` or `unknown: …`.
+
+    What a forge reports of a pull request is known no better than the link to it.
+    """
+    one = revision.approval
+    if one.verdict == "approved":
+        link = revision.pull_request.grade
+        grade = link if link == "inferred" else "reported"
+        names = visible(", ".join(one.approvers))
+        return f"{click.style('approved', fg='green')} by {names} at {one.approved_at} ({grade})"
+    if one.verdict == "unapproved":
+        return f"{click.style('not approved', fg='red')}: {visible(one.reason)}"
+    return f"{click.style('unknown', fg='yellow')}: {visible(one.reason)}"
+
+
 def change_block(change: Change, title: str) -> list[str]:
     """A change in full: who, what, when by every clock, where it landed, which pull request."""
     revision = change.revision
@@ -105,10 +122,13 @@ def revision_lines(revision: Revision) -> list[str]:
     author = person(revision.author.name, revision.author.email)
     committer = person(revision.committer.name, revision.committer.email)
     by = "" if committer == author else f", committed by {committer}"
+    link = revision.pull_request
     landed = (
-        "seen by the ledger"
-        if revision.landed_grade == "reported"
-        else "inferred from commit times"
+        "inferred from commit times"
+        if revision.landed_grade == "inferred"
+        else "as the forge says"
+        if revision.landed_at == link.merged_at
+        else "seen by the ledger"
     )
     lines = [
         f"  {_dim('who')}       {author}{by}  {_dim('(as the commit claims)')}",
@@ -117,7 +137,11 @@ def revision_lines(revision: Revision) -> list[str]:
         f"  {_dim('clocks')}    authored {revision.authored_at}, committed {revision.committed_at}, "
         f"recorded {revision.recorded_at}",
         f"  {_dim('pull')}      {pull_request(revision)}",
+        f"  {_dim('approval')}  {approval(revision)}",
     ]
+    if link.merged_at:
+        by = visible(link.merged_by) or "somebody unknown"
+        lines.append(f"  {_dim('merged')}    by {by} at {link.merged_at} (reported)")
     if revision.signature_status != "none":
         lines.append(f"  {_dim('signature')} {revision.signature_status}")
     if revision.superseded:
@@ -171,6 +195,7 @@ def shown_block(shown: Shown) -> list[str]:
     head.append(
         f"# last changed in revision {revision.number} ({revision.commit_sha[:12]}, {link})"
     )
+    head.append(f"# approval {click.unstyle(approval(revision))}")
     return [*(_dim(line) for line in head), visible(shown.text, lines=True).rstrip("\n")]
 
 
@@ -193,6 +218,8 @@ def log_lines(revisions: Sequence[Revision]) -> list[str]:
         lines.append(
             f"{one.landed_at}  {one.repository}@{one.branch} {one.number:>6}  {one.commit_sha[:9]}  "
             + click.style(f"{number:>7} {link.grade:<8}", fg=_GRADES.get(link.grade))
+            + "  "
+            + click.style(f"{one.approval.verdict:<10}", fg=_VERDICTS.get(one.approval.verdict))
             + f"  {visible(one.author.name)[:20]:<20}  {visible(one.subject)[:90]}{mark}"
         )
     return lines

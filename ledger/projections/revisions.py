@@ -66,7 +66,9 @@ REVISIONS = Table(
     key=("repository", "branch", "commit_sha"),
     indexes=(("repository", "branch", "number"),),
 )
-BRANCHES = Table("model_branch", BranchRow, key=("repository", "branch"))
+BRANCHES = Table(
+    "model_branch", BranchRow, key=("repository", "branch"), lookups=(("repository",),)
+)
 REF_MOVES = Table(
     "model_ref_move", RefMoveRow, key=("key",), indexes=(("repository", "ref", "sequence"),)
 )
@@ -111,6 +113,14 @@ def _observed(recorded: RecordedEvent, data: RevisionObserved, context: Context)
         recorded_at=recorded.recorded_at,
     )
     yield BranchRow(data.repository, data.branch, data.commit, data.number)
+
+
+def is_mainline(context: Context, repository: str, commit: str) -> bool:
+    """Whether a commit is, or was, a revision of any tracked branch."""
+    return any(
+        context.get(RevisionRow, repository, row.branch, commit) is not None
+        for row in context.find(BranchRow, repository=repository)
+    )
 
 
 def _moved(recorded: RecordedEvent, data: RefMoved, context: Context) -> Iterable[Row]:

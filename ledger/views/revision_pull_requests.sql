@@ -2,12 +2,16 @@
 -- repository: The source's name.
 -- commit_sha: The mainline commit.
 -- number: The pull request.
--- role: merged; head where the commit is just its head; contradicted where the message names it but Git shows otherwise.
+-- role: merged; content where it holds its content, but the forge says that another commit is its merge; head where the commit is just its head; contradicted where what is said of it cannot be.
 -- grade: proved, reported, inferred or unlinked.
 -- method: How the link was found.
 -- reason: Why, in words.
 -- best: 1 for the link that revisions show.
 -- evidence_position: The event that tells it.
 -- recorded_at: When that was recorded (UTC).
-select repository, commit_sha, number, role, grade, method, reason, best, evidence_position, recorded_at
-from model_link
+-- approval: The verdict on the pull request where its role is merged: approved, unapproved or unknown; null in any other role.
+select l.repository, l.commit_sha, l.number, l.role, l.grade, l.method, l.reason, l.best,
+       l.evidence_position, l.recorded_at,
+       case when l.role = 'merged' then coalesce(a.verdict, 'unknown') end as approval
+from model_link l
+left join model_approval a on a.repository = l.repository and a.number = l.number

@@ -5,8 +5,8 @@
 -- commit_sha: The commit of this step.
 -- committed_at: When it was committed, as claimed (UTC).
 -- authored_at: When it was written, as claimed (UTC).
--- landed_at: When the branch moved to it (UTC): seen by the ledger, else inferred.
--- landed_grade: reported where the ledger saw the branch move, inferred where it is the running maximum of committed_at.
+-- landed_at: When the branch moved to it (UTC): seen by the ledger, else when its forge says that it merged, else inferred.
+-- landed_grade: reported where the ledger saw the branch move or a forge tells it, inferred where it is the running maximum of committed_at.
 -- author_name: Who wrote it, as claimed.
 -- author_email: The author's e-mail, as claimed.
 -- subject: The first paragraph of its message.
@@ -17,16 +17,44 @@
 -- superseded: 1 where the branch moved away from it, 0 on the current line.
 -- evidence_position: The event that tells it.
 -- recorded_at: When that was recorded (UTC).
+-- approval: approved, unapproved or unknown (no forge told anything of it), judged at the merge; of several pull requests merged by one commit the worst.
+-- approval_reason: Why.
+-- approvers: The logins whose approvals count, parted by commas.
+-- approved_at: When the last approval that was needed was given (UTC); empty unless it is approved.
+-- merged_by: Who merged it, by login; empty where no forge told it.
+-- merged_at: When its forge says that it merged (UTC); empty where none told it.
 select r.repository, r.branch, r.number, r.commit_sha, r.committed_at, c.authored_at,
-       case when m.kind in ('fast_forward', 'forced') then m.recorded_at else r.landed_floor end as landed_at,
-       case when m.kind in ('fast_forward', 'forced') then 'reported' else 'inferred' end as landed_grade,
+       case when m.kind in ('fast_forward', 'forced') then m.recorded_at
+         else coalesce(nullif(f.merged_at, ''), r.landed_floor) end as landed_at,
+       case when m.kind in ('fast_forward', 'forced') or f.merged_at <> '' then 'reported'
+         else 'inferred' end as landed_grade,
        c.author_name, c.author_email, c.subject, c.signature_status,
        l.number as pull_request, coalesce(l.grade, 'unlinked') as link_grade,
        coalesce(l.reason, (select x.reason from model_link x where x.repository = r.repository
            and x.commit_sha = r.commit_sha and x.role = 'contradicted' order by x.number limit 1),
          'a direct push, as far as Git shows: no pull request is named or matched') as link_reason,
-       r.superseded, r.evidence_position, r.recorded_at
+       r.superseded, r.evidence_position, r.recorded_at,
+       case when l.role = 'merged' then coalesce(a.verdict, 'unknown')
+         when exists (select 1 from model_approval x where x.repository = r.repository) then 'unapproved'
+         else 'unknown' end as approval,
+       case when l.role = 'merged' then coalesce(a.reason, 'nothing was told of it by its forge')
+         when not exists (select 1 from model_approval x where x.repository = r.repository)
+         then 'nothing was told by a forge'
+         when l.role is not null then l.reason
+         else coalesce((select x.reason from model_link x where x.repository = r.repository
+             and x.commit_sha = r.commit_sha and x.role = 'contradicted' order by x.number limit 1),
+           'no pull request is linked to it') end as approval_reason,
+       case when l.role = 'merged' then coalesce(a.approvers, '') else '' end as approvers,
+       case when l.role = 'merged' then coalesce(a.approved_at, '') else '' end as approved_at,
+       coalesce(f.merged_by, '') as merged_by, coalesce(f.merged_at, '') as merged_at
 from model_revision r
 join model_commit c on c.repository = r.repository and c.commit_sha = r.commit_sha
 left join model_ref_move m on m.key = r.move
 left join model_link l on l.repository = r.repository and l.commit_sha = r.commit_sha and l.best = 1
+left join model_reported_pull_request f on f.repository = l.repository and f.number = l.number
+  and f.merge_commit_sha = l.commit_sha
+left join model_approval a on a.repository = l.repository and a.number =
+  (select x.number from model_link x
+   left join model_approval y on y.repository = x.repository and y.number = x.number
+   where x.repository = l.repository and x.commit_sha = l.commit_sha and x.role = 'merged' and x.rank = l.rank
+   order by case y.verdict when 'unapproved' then 0 when 'approved' then 2 else 1 end, x.number limit 1)

@@ -1,0 +1,211 @@
+"""Mainline revisions: which there are, what is known of each, and where a branch stood at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ledger.errors import NotFoundError, UsageError
+from ledger.queries.answers import Approval, Link, Moment, Person, Revision
+from ledger.queries.names import Scope
+from ledger.store.drivers import Connection
+
+HEADS = "refs/heads/"
+_REVISION = (
+    "repository", "branch", "number", "commit_sha", "subject", "author_name", "author_email",
+    "committer_name", "committer_email", "authored_at", "committed_at", "landed_at",
+    "landed_grade", "recorded_at", "signature_status", "superseded", "pull_request", "link_grade",
+    "link_reason", "merged_by", "merged_at", "approval", "approval_reason", "approvers",
+    "approved_at",
+)  # fmt: skip
+
+
+class Revisions:
+    """Reads revisions from one open ledger."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[tuple[str, str, str], Revision] = {}
+
+    def revision(self, repository: str, branch: str, commit: str) -> Revision:
+        """The revision that a commit is on a branch."""
+        key = (repository, branch, commit)
+        if key not in self._known:
+            where = "v.repository = ? and v.branch = ? and v.commit_sha = ?"
+            self._known[key] = self._select(where, list(key))[0]
+        return self._known[key]
+
+    def _select(self, where: str, values: Sequence[object]) -> list[Revision]:
+        columns = ", ".join(
+            f"c.{name}" if name.startswith("committer") else f"v.{name}" for name in _REVISION
+        )
+        rows = self._connection.rows(
+            f"select {columns} from revisions v join model_commit c "  # noqa: S608
+            f"on c.repository = v.repository and c.commit_sha = v.commit_sha where {where}",
+            values,
+        )
+        return [_revision(dict(zip(_REVISION, row, strict=True))) for row in rows]
+
+    def log(
+        self,
+        scope: Scope,
+        *,
+        since: str = "",
+        until: str = "",
+        author: str = "",
+        direct: bool = False,
+        superseded: bool = False,
+        limit: int = 0,
+    ) -> list[Revision]:
+        """Mainline revisions, newest first, by when they landed."""
+        where, values = ["1 = 1"], list[object]()
+        for column in ("repository", "branch"):
+            if wanted := getattr(scope, column):
+                where.append(f"v.{column} = ?")
+                values.append(wanted)
+        if since:
+            where.append("v.landed_at >= ?")
+            values.append(since)
+        if until:
+            where.append("v.landed_at < ?")
+            values.append(until)
+        if author:
+            where.append("(v.author_name = ? or v.author_email = ?)")
+            values += [author, author]
+        if direct:
+            where.append("v.pull_request is null")
+        if not superseded:
+            where.append("v.superseded = 0")
+        if scope.path:
+            where.append(_TOUCHES)
+            values += [scope.path, _below(scope.path), scope.path, _below(scope.path)]
+        tail = " order by v.landed_at desc, v.repository, v.branch, v.number desc"
+        if limit:
+            tail += " limit ?"
+            values.append(limit)
+        return self._select(" and ".join(where) + tail, values)
+
+    def moment(self, repository: str, branch: str, at: str) -> Moment:
+        """The tip of a branch at a time (UTC text), at a commit id, or now where `at` is empty.
+
+        From the moves that the ledger saw; before the first of them, inferred from commit times.
+        Raises NotFoundError where the branch had no revision yet.
+        """
+        tip = self._connection.rows(
+            "select tip, number from model_branch where repository = ? and branch = ?",
+            (repository, branch),
+        )
+        if not tip:
+            raise NotFoundError(f"{repository} has no tracked branch {branch!r}")
+        if not at:
+            return Moment(
+                at="now", commit_sha=tip[0][0], number=tip[0][1], clock="the branch as last read"
+            )
+        if "T" not in at:
+            return self._moment_of_commit(repository, branch, at)
+        moves = self._connection.rows(
+            "select new_sha, recorded_at from model_ref_move where repository = ? and ref = ? "
+            "order by sequence",
+            (repository, HEADS + branch),
+        )
+        seen = [(commit, when) for commit, when in moves if when <= at]
+        if seen:
+            commit, when = seen[-1]
+            number = self._number(repository, branch, commit)
+            return Moment(
+                at=at,
+                commit_sha=commit,
+                number=number,
+                clock=f"the ledger saw the branch there at {when}",
+            )
+        return self._inferred(repository, branch, at)
+
+    def _inferred(self, repository: str, branch: str, at: str) -> Moment:
+        # Only what was there when the branch was first read; of what came later it is known when.
+        rows = self._connection.rows(
+            "select r.commit_sha, r.number from model_revision r join model_ref_move m on m.key = r.move "
+            "where r.repository = ? and r.branch = ? and m.sequence = 1 and r.landed_floor <= ? "
+            "order by r.number desc limit 1",
+            (repository, branch, at),
+        )
+        if not rows:
+            raise NotFoundError(f"{repository}@{branch} had no revision at {at}")
+        commit, number = rows[0]
+        clock = "inferred from commit times, for the ledger did not yet read the branch then"
+        return Moment(at=at, commit_sha=commit, number=number, clock=clock)
+
+    def _moment_of_commit(self, repository: str, branch: str, commit: str) -> Moment:
+        rows = self._connection.rows(
+            "select commit_sha, number from model_revision where repository = ? and branch = ? "
+            "and commit_sha >= ? and commit_sha < ? order by commit_sha limit 2",
+            (repository, branch, commit, commit + "g"),
+        )
+        if len(rows) != 1 or len(commit) < 4:
+            what = "several revisions" if len(rows) > 1 else "no revision"
+            raise UsageError(f"{commit!r} names {what} of {repository}@{branch}")
+        return Moment(
+            at=commit, commit_sha=rows[0][0], number=rows[0][1], clock="the revision that was named"
+        )
+
+    def _number(self, repository: str, branch: str, commit: str) -> int:
+        rows = self._connection.rows(
+            "select number from model_revision where repository = ? and branch = ? and commit_sha = ?",
+            (repository, branch, commit),
+        )
+        return int(rows[0][0]) if rows else 0
+
+    def _displaced(self, repository: str, branch: str, moment: Moment) -> tuple[set[str], int]:
+        """The superseded part of the line below a tip, and the number where the current line begins."""
+        found: set[str] = set()
+        commit, number = moment.commit_sha, moment.number
+        while commit:
+            rows = self._connection.rows(
+                "select superseded, first_parent, number from model_revision "
+                "where repository = ? and branch = ? and commit_sha = ?",
+                (repository, branch, commit),
+            )
+            if not rows or not rows[0][0]:
+                return found, int(rows[0][2]) if rows else number
+            found.add(commit)
+            commit = rows[0][1]
+            number = 0
+        return found, number if not found else 0
+
+
+_TOUCHES = (
+    "exists (select 1 from model_resource_change h where h.repository = v.repository "
+    "and h.branch = v.branch and h.revision_number = v.number and h.commit_sha = v.commit_sha "
+    "and (h.path = ? or h.path like ? escape '!' or h.old_path = ? or h.old_path like ? escape '!'))"
+)
+
+
+def _below(path: str) -> str:
+    text = path.rstrip("/")
+    for char in "!%_":
+        text = text.replace(char, f"!{char}")
+    return text.replace("*", "%") if "*" in text else f"{text}/%"
+
+
+def _revision(row: dict[str, Any]) -> Revision:
+    link = Link(
+        number=row.pop("pull_request"),
+        grade=row.pop("link_grade"),
+        reason=row.pop("link_reason"),
+        merged_by=row.pop("merged_by"),
+        merged_at=row.pop("merged_at"),
+    )
+    approvers = row.pop("approvers")
+    approval = Approval(
+        verdict=row.pop("approval"),
+        reason=row.pop("approval_reason"),
+        approvers=approvers.split(", ") if approvers else [],
+        approved_at=row.pop("approved_at"),
+    )
+    return Revision(
+        author=Person(name=row.pop("author_name"), email=row.pop("author_email")),
+        committer=Person(name=row.pop("committer_name"), email=row.pop("committer_email")),
+        superseded=bool(row.pop("superseded")),
+        pull_request=link,
+        approval=approval,
+        **row,
+    )
