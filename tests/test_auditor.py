@@ -30,12 +30,15 @@ from ledger.auditor import (
     postgres,
     query,
     render_table,
+    session,
     sqlite,
     sqlite_child,
     write_csv,
     write_json,
 )
 from ledger.errors import LedgerError, QueryError, StoreError
+from ledger.events import CollectorGap, NewEvent
+from ledger.store import Store
 from ledger.store.roles import AUDITOR_ROLE, grant_sql
 from ledger.store.schema import initialise, views
 
@@ -513,7 +516,7 @@ def test_gate_2_alone_on_sqlite(sql: str, sqlite_ledger: str) -> None:
     """Without gate 1 no hostile statement reads hidden contents, and none changes the file."""
     path = sqlite_path(sqlite_ledger)
     before = path.read_bytes()
-    lines = list(sqlite_child.answer(request_to_child(path, sql)))
+    lines = child_lines(path, sql)
     assert CANARY not in repr(lines)
     assert path.read_bytes() == before
     if sql not in HARMLESS_ON_SQLITE:
@@ -634,8 +637,13 @@ def sqlite_path(url: str) -> Path:
     return Path(url.removeprefix("sqlite:///").replace("%3F", "?"))
 
 
-def request_to_child(path: Path, sql: str, seconds: float = 2.0) -> dict[str, Any]:
-    return sqlite._request(str(path), sql, CONTRACT, 100, seconds)
+def requests_to_child(path: Path, *texts: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    queries = [{"sql": sql, "limit": 100, "seconds": 2.0} for sql in texts]
+    return sqlite._request(str(path), CONTRACT, 2.0), queries
+
+
+def child_lines(path: Path, *texts: str) -> list[Any]:
+    return list(sqlite_child.answers(*requests_to_child(path, *texts)))
 
 
 # --- honest questions: one text, the same columns and rows on both databases
@@ -883,7 +891,7 @@ def test_no_put_together_sql_reads_hidden_content_on_sqlite(sql: str, sqlite_led
     with suppress(QueryError):
         texts.append(check(sql, CONTRACT, "sqlite"))
     for text in texts:
-        assert CANARY not in repr(list(sqlite_child.answer(request_to_child(path, text))))
+        assert CANARY not in repr(child_lines(path, text))
 
 
 @settings(max_examples=80)
@@ -953,7 +961,7 @@ def test_what_would_leak_is_stopped_twice_on_sqlite(sql: str, sqlite_ledger: str
     connection.close()
     with pytest.raises(QueryError):
         check(sql, CONTRACT, "sqlite")
-    lines = list(sqlite_child.answer(request_to_child(path, sql)))
+    lines = child_lines(path, sql)
     assert CANARY not in repr(lines)
     assert "error" in repr(lines[-1])
 
@@ -1300,12 +1308,32 @@ def test_a_view_may_call_listed_functions_only(tmp_path: Path) -> None:
 
 
 def test_the_child_process_says_nothing_more_than_its_answer(sqlite_ledger: str) -> None:
-    """It is a script that reads one request and ends; without one it fails."""
-    request = json.dumps(request_to_child(sqlite_path(sqlite_ledger), "select 1 as x"))
+    """It is a script that answers queries line by line, and ends with them."""
+    first, queries = requests_to_child(sqlite_path(sqlite_ledger), "select 1 as x", "select 2 as y")
+    requests = "".join(json.dumps(line) + "\n" for line in [first, *queries])
     command = [sys.executable, "-I", "-S", sqlite_child.__file__]
-    done = subprocess.run(command, input=request, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ['{"columns":["x"]}', "[1]", '{"truncated":false}']
+    done = subprocess.run(command, input=requests, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        *('{"columns":["x"]}', "[1]", '{"truncated":false}'),
+        *('{"columns":["y"]}', "[2]", '{"truncated":false}'),
+    ]
     assert done.stderr == ""
+
+
+def test_the_queries_of_a_session_see_one_state(database_url: str) -> None:
+    initialise(database_url, registry.projections())
+    contract = Contract({view.name: tuple(view.columns) for view in views()})
+    count = "select count(*) as n from events"
+    with session(database_url, contract) as one:
+        assert one.query(count).rows == [(0,)]
+        with Store.open(database_url) as store:
+            gap = CollectorGap(repository="infra", kind="lost", detail="a webhook")
+            event = NewEvent(stream="repository/infra", key="k", source="infra", data=gap)
+            store.append([event], source="infra", recorded_at="2026-01-01T00:00:00Z")
+        assert one.query(count).rows == [(0,)]
+        assert one.query("select position from events").rows == []
+    with session(database_url, contract) as one:
+        assert one.query(count).rows == [(1,)]
 
 
 def test_a_child_process_that_dies_is_an_error(

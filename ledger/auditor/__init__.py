@@ -9,7 +9,11 @@ up to the caller.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import unquote
 
 from ledger.auditor.contract import Answer, Contract
@@ -19,12 +23,17 @@ from ledger.errors import QueryError, StoreError
 __all__ = [
     "Answer",
     "Contract",
+    "Session",
     "check",
     "query",
     "render_table",
+    "session",
     "write_csv",
     "write_json",
 ]
+
+
+Ask = Callable[[str, int | None, float], tuple[tuple[str, ...], list[tuple[Any, ...]], bool]]
 
 
 def check(sql: str, contract: Contract, dialect: str) -> str:
@@ -36,6 +45,70 @@ def check(sql: str, contract: Contract, dialect: str) -> str:
     from ledger.auditor import gate  # noqa: PLC0415  # sqlglot: only for those who ask SQL
 
     return gate.check(sql, contract, dialect)
+
+
+def with_values(sql: str, parameters: Mapping[str, str | int]) -> str:
+    """The SQL with each `:name` that is a parameter written out as the literal of its value. Pure."""
+
+    def literal(match: re.Match[str]) -> str:
+        value = parameters.get(match[1], match[0])
+        if value is match[0]:
+            return match[0]
+        return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
+
+    return _PARAMETER.sub(literal, sql)
+
+
+_PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)\b")
+
+
+class Session:
+    """Asks queries that all see one state of the database."""
+
+    def __init__(self, dialect: str, contract: Contract, ask: Ask) -> None:
+        self.dialect = dialect
+        self.contract = contract
+        self._ask = ask
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, str | int] | None = None,
+        *,
+        limit: int | None = None,
+        seconds: float = 300.0,
+    ) -> Answer:
+        """The answer to one query, as `query` gives it; without a `limit` it is whole.
+
+        `:name` in it stands for a parameter; outside of texts alone.
+        """
+        written = with_values(sql, parameters or {})
+        return self.run(check(written, self.contract, self.dialect), limit=limit, seconds=seconds)
+
+    def run(self, checked: str, *, limit: int | None, seconds: float) -> Answer:
+        """As `query`, of SQL that `check` has given back."""
+        start = time.monotonic()
+        columns, rows, truncated = self._ask(checked, limit, seconds)
+        return Answer(columns, rows, truncated, checked, time.monotonic() - start)
+
+
+@contextmanager
+def session(database_url: str, contract: Contract, *, seconds: float = 3600.0) -> Iterator[Session]:
+    """Several queries over one state of the database, for `seconds` at most in all.
+
+    StoreError if the database cannot be reached. Nothing is changed, whatever the queries are.
+    """
+    dialect, place = _database(database_url)
+    if dialect == "sqlite":
+        from ledger.auditor import sqlite  # noqa: PLC0415  # subprocess, threading
+
+        with sqlite.session(place, contract, seconds) as ask:
+            yield Session(dialect, contract, ask)
+    else:
+        from ledger.auditor import postgres  # noqa: PLC0415
+
+        with postgres.session(place, contract, seconds) as ask:
+            yield Session(dialect, contract, ask)
 
 
 def query(
@@ -55,22 +128,10 @@ def query(
         raise QueryError(f"The row limit {limit} is negative.", hint="Give 0 or more.")
     if not 0 < seconds <= 86_400:
         raise QueryError(f"A time limit of {seconds:g} seconds is not possible.")
-    dialect, place = _database(database_url)
+    dialect, _ = _database(database_url)
     checked = check(sql, contract, dialect)
-    start = time.monotonic()
-    if dialect == "sqlite":
-        from ledger.auditor import sqlite  # noqa: PLC0415  # subprocess, threading
-
-        columns, rows, truncated = sqlite.run(
-            place, checked, contract, limit=limit, seconds=seconds
-        )
-    else:
-        from ledger.auditor import postgres  # noqa: PLC0415
-
-        columns, rows, truncated = postgres.run(
-            place, checked, contract, limit=limit, seconds=seconds
-        )
-    return Answer(columns, rows, truncated, checked, time.monotonic() - start)
+    with session(database_url, contract, seconds=seconds) as one:
+        return one.run(checked, limit=limit, seconds=seconds)
 
 
 def _database(url: str) -> tuple[str, str]:

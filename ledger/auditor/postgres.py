@@ -17,7 +17,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
 from datetime import time as clock_time
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     import psycopg
 
     Connection = psycopg.Connection[tuple[Any, ...]]
+
+Found = tuple[tuple[str, ...], list[tuple[Any, ...]], bool]
+Ask = Callable[[str, int | None, float], Found]
 
 _CONNECT_SECONDS: Final = 10
 _CHUNK_BYTES: Final = 4 * 1024 * 1024  # one FETCH is held whole; rows are asked for accordingly
@@ -75,18 +78,35 @@ from pg_roles r where rolname = %s
 """
 
 
-def run(
-    url: str, sql: str, contract: Contract, *, limit: int | None, seconds: float
-) -> tuple[tuple[str, ...], list[tuple[Any, ...]], bool]:
-    """Columns, rows, and whether there were more rows; on a connection of its own."""
-    deadline = time.monotonic() + seconds
-    with _connected(url) as connection, _translated(sql, contract, seconds):
-        _shield(connection, contract)
-        with connection.cursor() as cursor:
-            _allow(cursor, deadline)
-            # binary=True asks for the extended protocol, which takes one statement only
-            cursor.execute(f"DECLARE answer NO SCROLL CURSOR FOR {sql}".encode(), binary=True)
-            return _fetch(cursor, limit, deadline)
+def run(url: str, sql: str, contract: Contract, *, limit: int | None, seconds: float) -> Found:
+    """Columns, rows, and whether there were more rows, of one checked query."""
+    with session(url, contract, seconds) as ask:
+        return ask(sql, limit, seconds)
+
+
+@contextmanager
+def session(url: str, contract: Contract, seconds: float) -> Iterator[Ask]:
+    """What asks checked queries of one state of the database, on a connection of its own.
+
+    After a query that failed no other is answered.
+    """
+    end = time.monotonic() + seconds
+    with _connected(url) as connection:
+        with _translated("", contract, seconds):
+            _shield(connection, contract)
+
+        def ask(sql: str, limit: int | None, allowed: float) -> Found:
+            with _translated(sql, contract, allowed), connection.cursor() as cursor:
+                deadline = min(time.monotonic() + allowed, end)
+                _allow(cursor, deadline)
+                # binary=True asks for the extended protocol, which takes one statement only
+                declare = f"DECLARE answer NO SCROLL CURSOR FOR {sql}"
+                cursor.execute(declare.encode(), binary=True)
+                found = _fetch(cursor, limit, deadline)
+                cursor.execute("CLOSE answer")
+                return found
+
+        yield ask
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Gate 2 on SQLite: one query in a process of its own. Runs as a script, on the standard library.
+"""Gate 2 on SQLite: queries in a process of its own. Runs as a script, on the standard library.
 
-Reads one JSON object from standard input and writes JSON lines: `{"columns": […]}`, one array for
-each row, and at last `{"truncated": …}`; or `{"error": kind, "message": …}` instead of what is
-missing. A process of its own because a single long C function, such as one `instr` over megabytes,
-ends for no time limit but the killing of its process; and so that memory has a limit too.
+Reads JSON lines from standard input: what may be read, then one query a line, which all see the
+database as the first of them found it. Writes JSON lines for each query: `{"columns": […]}`, one
+array for each row, and at last `{"truncated": …}`; or `{"error": kind, "message": …}` instead of
+what is missing. A process of its own because a single long C function, such as one `instr` over
+megabytes, ends for no time limit but the killing of its process; and so that memory has a limit too.
 
 The authorizer learns first and judges then. Before the query, every public view is compiled once;
 each (table, column, inner name) that SQLite reports meanwhile is what the views themselves read.
@@ -22,7 +23,7 @@ import math
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from typing import Any, TypeAlias
 
@@ -53,14 +54,23 @@ _Read: TypeAlias = tuple[str | None, str | None, str | None]  # table, column, i
 _Authorizer: TypeAlias = Callable[[int, str | None, str | None, str | None, str | None], int]
 
 
-def answer(request: dict[str, Any]) -> Iterator[object]:
-    """The lines of the answer to one request; an error is the last line and is never raised."""
-    deadline = time.monotonic() + request["seconds"]
+def answers(request: dict[str, Any], queries: Iterable[dict[str, Any]]) -> Iterator[object]:
+    """The lines of the answers, query by query; an error is a line too and is never raised."""
     try:
         with closing(_connect(request["path"])) as connection:
+            connection.execute("begin").close()
             connection.set_authorizer(_judge(connection, request))
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, _TICK)
-            yield from _rows(connection.execute(request["sql"]), request["limit"])
+            for query in queries:
+                yield from _answer(connection, query)
+    except sqlite3.Error as error:
+        yield {"error": type(error).__name__, "message": str(error)}
+
+
+def _answer(connection: sqlite3.Connection, query: dict[str, Any]) -> Iterator[object]:
+    deadline = time.monotonic() + query["seconds"]
+    connection.set_progress_handler(lambda: time.monotonic() > deadline, _TICK)
+    try:
+        yield from _rows(connection.execute(query["sql"]), query["limit"])
     except MemoryError:
         yield {"error": "memory", "message": "out of memory"}
     except sqlite3.Error as error:
@@ -195,12 +205,14 @@ def _bound_process(seconds: float) -> None:
 
 
 def main() -> None:
-    """Answers the one request on standard input."""
-    request = json.load(sys.stdin)
+    """Answers the queries on standard input, each before the next is read."""
+    request = json.loads(sys.stdin.readline())
     _bound_process(request["seconds"])
-    for line in answer(request):
+    for line in answers(request, map(json.loads, iter(sys.stdin.readline, ""))):
         sys.stdout.write(json.dumps(line, separators=(",", ":")))
         sys.stdout.write("\n")
+        if isinstance(line, dict):
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

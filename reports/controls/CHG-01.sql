@@ -1,0 +1,50 @@
+-- id: CHG-01
+-- version: 1
+-- title: Every applied change was approved by someone other than its author
+-- criteria: SOC 2 CC8.1; ISO/IEC 27001:2022 A.8.32; ISO/IEC 27001:2022 A.5.3; PCI DSS 4.0.1 6.5.1;
+--   NIST SP 800-53 CM-3; NIST SP 800-53 AC-5
+-- population: Every change that was applied to an environment for the first time in the period, one item for
+--   each revision and environment, whatever way it came.
+-- parameters: period_start, period_end
+-- rationale: A change that one person can bring into an environment alone is neither reviewed nor authorised.
+--   The approval must be there when the change is first applied, and the pull request that was approved must
+--   be known to be this change: a number in a message proves nothing.
+-- remediation: Have someone who did not contribute review the change now and record it, find out how it came
+--   past the review, and close that way.
+with judged as (
+  select a.*,
+         case
+           when approval = 'unapproved' then 'not approved'
+           when coalesce(approval, '') <> 'approved' then 'not known'
+           when coalesce(approvers, '') = '' then 'nobody named'
+           when coalesce(approved_at, '') = '' then 'no time'
+           when lower(approvers) = lower(author) then 'own approval'
+           when approved_at > first_applied_at then 'late'
+           when coalesce(link_grade, '') not in ('proved', 'reported') then 'guessed'
+           else 'approved'
+         end as finding
+  from applied_changes a
+  where first_applied_at >= :period_start and first_applied_at < :period_end
+)
+select item_id as item,
+       case
+         when finding = 'approved' then 'pass'
+         when finding in ('not approved', 'own approval', 'late') then 'exception'
+         else 'unknown'
+       end as outcome,
+       case
+         when finding = 'nobody named' then 'it counts as approved, but no approver is named'
+         when finding = 'no time' then 'it counts as approved, but not known since when'
+         when finding = 'own approval' then 'its only approver is its author'
+         when finding = 'late' then 'approved at ' || approved_at || ', after it was applied'
+         when finding = 'guessed' then 'its pull request was approved, but is only guessed to be this change'
+         else coalesce(nullif(reason, ''), 'nothing is known of an approval')
+       end || case when finding <> 'approved' and emergency = 1 then '; labelled as an emergency' else '' end
+         as reason,
+       cast(evidence_position as text) as evidence,
+       first_applied_at as occurred_at,
+       environment, application, author as owner, url,
+       tier, cluster, repository, branch, number, commit_sha, subject, pull_request, link_grade, approvers,
+       approved_at, merged_by, landed_at, initiated_by, change_ticket, emergency, kind, approval, deployment,
+       recorded_at
+from judged
