@@ -2,6 +2,7 @@
 
     docs/generate.py            writes it
     docs/generate.py --check    changes nothing; exits with 1 and names the pages that are stale
+    docs/generate.py --images   draws the first page of the demo's report again (pdftoppm)
 
 The reference pages of commands, views and events come from their definitions. In every page, what
 stands below a `$ ledger …` of a `console` block is that command's output in a fresh demo.
@@ -26,6 +27,7 @@ import msgspec
 from ledger import events, reports
 from ledger.cli import cli
 from ledger.codec import Envelope
+from ledger.demo.tour import REPORT
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -182,9 +184,9 @@ def _prose(text: str | None) -> str:
 # -- examples ------------------------------------------------------------------------------------
 
 _EXAMPLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# What differs from one demo to the next: its key and its folder, and how much was asked before.
+# What differs from one demo to the next: its key and its folder, how much was asked before, and today.
 _VOLATILE = re.compile(
-    r"hmac-sha256:[0-9a-f]*|^tree head .*$|^(?:events|contents) +\d.*$", re.MULTILINE
+    r"hmac-sha256:[0-9a-f]*|^tree head .*$|^(?:events|contents) +\d.*$|\d+ \w+ ago", re.MULTILINE
 )
 
 
@@ -244,11 +246,24 @@ def _demo(folder: Path) -> Callable[[list[str]], str]:
     return run
 
 
+def draw_report() -> None:
+    """Draws the first page of the demo's report. It differs with each demo, whose key is its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        _demo(Path(folder))
+        page = DOCS / "images" / "report-page-1"
+        page.parent.mkdir(exist_ok=True)
+        command = ["pdftoppm", "-png", "-r", "80", "-f", "1", "-l", "1", "-singlefile"]
+        subprocess.run([*command, Path(folder) / "demo" / REPORT, page], check=True)
+
+
 def main(arguments: list[str]) -> int:
     """Writes the pages, or only says which are stale."""
     check = arguments == ["--check"]
+    if arguments == ["--images"]:
+        draw_report()
+        return 0
     if arguments and not check:
-        sys.stderr.write(f"usage: {Path(__file__).name} [--check]\n")
+        sys.stderr.write(f"usage: {Path(__file__).name} [--check | --images]\n")
         return 2
     stale = {
         page: text

@@ -1,7 +1,8 @@
 """`ledger demo`: a small company's story, ingested as it happens and then asked.
 
-Nothing here knows an answer: every line below a command comes from the command itself. Nothing of
-the user's own ledger is read or written, whatever the environment names.
+The company works, and the ledger looks: at its repository, and at what its forge, its Argo CD and its
+clusters tell in files. Nothing here knows an answer: every line below a command comes from the command
+itself. Nothing of the user's own ledger is read or written, whatever the environment names.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import click
@@ -20,35 +21,49 @@ import click
 from ledger.errors import LedgerError, SourceError, UsageError
 
 NAME = "ledger-demo"
-REPOSITORY = "infra"
 MADE = "README.txt"
 _GIT_SETTINGS = ".ledger/gitconfig"
 _MARK = "Made by `ledger demo`"
-_ENVIRONMENTS = f"""
+# One application belongs to no environment: what nobody mapped is said to be unmapped.
+_CONFIGURATION = """\
+name = "Acme"
+
+[[source]]
+kind = "git"
+name = "infra"
+url = "infra"
+forge = "github.com/acme/infra"
+branches = ["main"]
+
 [[environment]]
-name = "production"
+name = "prod"
 tier = "production"
-repository = "{REPOSITORY}"
+repository = "infra"
 paths = ["apps/*/overlays/production/*", "terraform/*", "firewall/*", "hosts/*"]
+clusters = ["prod-eu1"]
+namespaces = ["payments", "web", "orders"]
 
 [[environment]]
 name = "staging"
-repository = "{REPOSITORY}"
+tier = "staging"
+repository = "infra"
 paths = ["apps/*/overlays/staging/*"]
+clusters = ["staging-eu1"]
 """
 
 
 def run(directory: Path | None, *, database: str = "sqlite:///ledger.db") -> None:
     """Makes the demo in a folder (a new one if None), then asks its ledger; asks again if it is there.
 
-    Raises UsageError where the folder holds anything else. Takes some five seconds.
+    Raises UsageError where the folder holds anything else. Takes some fifteen seconds.
     """
     folder = (directory or _free_folder()).absolute()
     there = _is_made(folder)
     with _own_environment(folder):
         if not there:
             _make(folder, database)
-        _tour(folder, there)
+        with chdir(folder):  # where a person would type the commands
+            _tour(folder, there)
     _farewell(folder)
 
 
@@ -121,12 +136,8 @@ def _make(folder: Path, database: str) -> None:
         # On some mounts what we write belongs to somebody else, and Git would refuse to read it.
         (folder / _GIT_SETTINGS).write_text("[safe]\n\tdirectory = *\n", "utf-8")
         config.write_new(path, database)
-        source = config.SourceSettings(
-            kind="git", name=REPOSITORY, url=REPOSITORY, branches=["main"]
-        )
-        config.append_source(path, source)
         with path.open("a", encoding="utf-8") as file:
-            file.write(_ENVIRONMENTS)
+            file.write(_CONFIGURATION)
     except OSError as error:
         raise _unusable(folder, error) from error
     if warning := set_up(config.load()).warning:
@@ -134,21 +145,28 @@ def _make(folder: Path, database: str) -> None:
     looks, events = _live_through(folder)
     (folder / MADE).write_text(f"{_MARK}.\n\n{_next_steps()}", "utf-8")
     seconds = time.monotonic() - begun
-    click.echo(
-        f"{events} events recorded in {looks} looks at the repository, {seconds:.1f} seconds in all."
-    )
+    click.echo(f"{events} events recorded in {looks} looks, {seconds:.1f} seconds in all.")
 
 
 def _live_through(folder: Path) -> tuple[int, int]:
     """Lets the company work and the ledger look, in turns; gives the looks and the events."""
     from ledger import config  # noqa: PLC0415
     from ledger.demo import story  # noqa: PLC0415
-    from ledger.ingest import ingest  # noqa: PLC0415
+    from ledger.ingest import import_files, ingest  # noqa: PLC0415
+    from ledger.sources import Import  # noqa: PLC0415
 
     settings = config.load()
     looks = events = 0
-    for now in story.tell(folder / REPOSITORY):
-        for outcome in ingest(settings, clock=lambda now=now: now, processes=1):  # type: ignore[misc]
+    for look in story.tell(folder):
+
+        def clock(now: str = look.at) -> str:
+            return now
+
+        outcomes = ingest(settings, clock=clock, processes=1)
+        for file in look.files:
+            given = Import(files=[file.path], cluster=file.cluster)
+            outcomes.append(import_files(settings, file.kind, given, clock=clock))
+        for outcome in outcomes:
             if outcome.failure or outcome.stopped:
                 raise LedgerError(outcome.failure or "; ".join(outcome.stopped), hint=outcome.hint)
             events += outcome.appended
@@ -195,6 +213,9 @@ def _next_steps() -> str:
 
 
 def _farewell(folder: Path) -> None:
+    from ledger.demo.tour import REPORT  # noqa: PLC0415
+
+    click.echo(f"\n{click.style('The report', bold=True)}  {folder / REPORT}")
     click.echo(f"\n{click.style('Ask on', bold=True)}\n")
     click.echo(f"  cd {shlex.quote(str(folder))}")
     program = _program()

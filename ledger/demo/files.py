@@ -7,17 +7,25 @@ from typing import Final
 OFFICE: Final = "198.51.100.0/24"
 WORLD: Final = "0.0.0.0/0"
 SMALL_OFFICE: Final = "198.51.100.16/28"
+VENDOR: Final = "203.0.113.0/24"
+LAPTOP: Final = "192.0.2.77/32"
 # Made up, and still never shown: the tests look for them in everything that the ledger keeps.
 FIRST_PASSWORD: Final = "plum-Kettle-4417-harbour"
 SECOND_PASSWORD: Final = "slow-Walnut-9052-meadow"
 
 BASE: Final = "apps/payments/base"
+POLICY: Final = f"{BASE}/networkpolicy.yaml"
 STAGING: Final = "apps/payments/overlays/staging/kustomization.yaml"
 PRODUCTION: Final = "apps/payments/overlays/production/kustomization.yaml"
 NETWORK: Final = "terraform/network/main.tf"
 RULES: Final = "terraform/network/bastion.tf"
 MOVED_RULES: Final = "firewall/bastion.tf"
 HOSTS: Final = "hosts/firewall.conf"
+WEB: Final = "apps/web/overlays/production/kustomization.yaml"
+ORDERS: Final = "apps/orders/overlays/production/kustomization.yaml"
+ORDERS_SETTINGS: Final = "apps/orders/base/settings.yaml"
+TOOLBOX: Final = "tools/toolbox"
+IMAGES: Final = "images.acme.example"
 
 README = """\
 # infra
@@ -74,13 +82,12 @@ allow icmp from 10.20.0.0/16
 
 
 def deployment(log_level: str = "info") -> str:
-    """The Deployment."""
+    """The Deployment of payments."""
     return f"""\
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   name: payments
-  namespace: payments
   labels:
     app: payments
 spec:
@@ -95,7 +102,7 @@ spec:
     spec:
       containers:
         - name: payments
-          image: images.acme.example/payments
+          image: {IMAGES}/payments
           ports:
             - containerPort: 8080
           env:
@@ -107,28 +114,27 @@ spec:
 """
 
 
-SERVICE = """\
-apiVersion: v1
-kind: Service
+DEFAULT_DENY = """\
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
 metadata:
-  name: payments
-  namespace: payments
+  name: default-deny
 spec:
-  selector:
-    app: payments
-  ports:
-    - name: http
-      port: 80
-      targetPort: 8080
+  podSelector: {}
+  policyTypes: [Ingress]
 """
 
-POLICY = """\
+
+def policy(*, vendor: bool = False, owner: str = "") -> str:
+    """Who may talk to payments: the web front end, and for a night that did not end a vendor."""
+    labels = f"  labels:\n    owner: {owner}\n" if owner else ""
+    block = f"        - ipBlock:\n            cidr: {VENDOR}\n" if vendor else ""
+    return f"""\
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: payments
-  namespace: payments
-spec:
+{labels}spec:
   podSelector:
     matchLabels:
       app: payments
@@ -138,7 +144,7 @@ spec:
         - namespaceSelector:
             matchLabels:
               kubernetes.io/metadata.name: web
-      ports:
+{block}      ports:
         - protocol: TCP
           port: 8080
 """
@@ -151,29 +157,134 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: payments-db
-  namespace: payments
 stringData:
   username: payments
   password: {password}
 """
 
 
-def base(*, policy: bool = False) -> str:
-    """The kustomization of the base."""
-    lines = ["deployment.yaml", "service.yaml", "secret.yaml"] + ["networkpolicy.yaml"] * policy
-    return "resources:\n" + "".join(f"  - {line}\n" for line in lines)
+AUTOSCALER = """\
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: payments
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: payments
+  minReplicas: 3
+  maxReplicas: 10
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target:
+          type: Utilization
+          averageUtilization: 70
+"""
 
 
-def overlay(namespace: str, tag: str, replicas: int) -> str:
-    """The kustomization of an overlay."""
+def plain_deployment(name: str, image: str, replicas: int, settings: str = "") -> str:
+    """A small Deployment; `settings` is the ConfigMap that it reads."""
+    env = f"          envFrom:\n            - configMapRef:\n                name: {settings}\n"
+    return f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {name}
+  labels:
+    app: {name}
+spec:
+  replicas: {replicas}
+  selector:
+    matchLabels:
+      app: {name}
+  template:
+    metadata:
+      labels:
+        app: {name}
+    spec:
+      containers:
+        - name: {name}
+          image: {image}
+          ports:
+            - containerPort: 8080
+{env if settings else ""}"""
+
+
+def service(name: str) -> str:
+    """The Service in front of a Deployment."""
+    return f"""\
+apiVersion: v1
+kind: Service
+metadata:
+  name: {name}
+spec:
+  selector:
+    app: {name}
+  ports:
+    - name: http
+      port: 80
+      targetPort: 8080
+"""
+
+
+def settings(name: str, **values: str) -> str:
+    """A ConfigMap."""
+    lines = "".join(f'  {key}: "{value}"\n' for key, value in values.items())
+    return f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\ndata:\n{lines}"
+
+
+def kustomization(*resources: str) -> str:
+    """A kustomization that only lists its resources."""
+    return "resources:\n" + "".join(f"  - {one}\n" for one in resources)
+
+
+def base(*, policies: bool = False) -> str:
+    """The kustomization of the base of payments."""
+    more = ("networkpolicy.yaml", "default-deny.yaml") if policies else ()
+    return kustomization("deployment.yaml", "service.yaml", "secret.yaml", *more)
+
+
+def overlay(app: str, namespace: str, tag: str, replicas: int, *more: str) -> str:
+    """The kustomization of an overlay: it sets namespace, image and replicas."""
+    resources = "".join(f"  - {one}\n" for one in ("../../base", *more))
     return f"""\
 namespace: {namespace}
 resources:
-  - ../../base
-images:
-  - name: images.acme.example/payments
+{resources}images:
+  - name: {IMAGES}/{app}
     newTag: {tag}
 replicas:
-  - name: payments
+  - name: {app}
     count: {replicas}
 """
+
+
+def staging(tag: str) -> str:
+    """Payments on staging."""
+    return overlay("payments", "payments-staging", tag, 1)
+
+
+def production(tag: str, replicas: int = 3) -> str:
+    """Payments in production."""
+    return overlay("payments", "payments", tag, replicas, "autoscaler.yaml")
+
+
+def web(tag: str) -> str:
+    """The web front end in production."""
+    return overlay("web", "web", tag, 2)
+
+
+def application(app: str, **settings_of: str) -> dict[str, str]:
+    """The base of an application: a Deployment, a Service, and a ConfigMap of its settings."""
+    folder, name = f"apps/{app}/base", f"{app}-settings"
+    return {
+        f"{folder}/deployment.yaml": plain_deployment(app, f"{IMAGES}/{app}", 1, name),
+        f"{folder}/service.yaml": service(app),
+        f"{folder}/settings.yaml": settings(name, **settings_of),
+        f"{folder}/kustomization.yaml": kustomization(
+            "deployment.yaml", "service.yaml", "settings.yaml"
+        ),
+    }

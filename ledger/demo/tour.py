@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.demo import files
-
 _BASTION = "aws_security_group.bastion"
-_ENV = "spec.template.spec.containers[name=payments].env"
-_PRODUCTION = """\
-select committed_at, field, old_value, new_value, author_name, pull_request
-from field_changes where path like '%/production/%' and field <> '' order by revision_number"""
-_SQL = """\
-select committed_at, author_name, old_value, new_value, pull_request
-from field_changes where name = 'aws_security_group.bastion' and field like 'ingress%'
-order by revision_number"""
+_LIVE = """\
+select kind, namespace, name, state, approval, reason from live_resources
+where cluster = 'prod-eu1' and state not in ('in_sync', 'derived') order by state, name"""
+REPORT = "change-control-2025-09.pdf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,65 +21,74 @@ class Step:
 
 
 INTRODUCTION = """\
-Acme runs its payments from one repository: Kubernetes manifests, Terraform, a plain text file.
-This is its September 2025. A ledger looked at the repository every five minutes: the demo set its
-clock to the story's. Everything below a command is that command's own output."""
+Acme runs its payments by GitOps: one repository, GitHub, Argo CD, the clusters prod-eu1 and
+staging-eu1. This is its September 2025. A ledger looked at the repository every two minutes and was
+handed webhooks, applications and dumps of the clusters: the demo set its clock to the story's.
+Everything below a command is that command's own output."""
 
 STEPS: tuple[Step, ...] = (
     Step(
-        question="In the night of 17 September a rule opened SSH to the world. When, and by whose hand?",
-        commands=(("when", _BASTION, "--field", "ingress", "--at", "2025-09-17 03:00"),),
-        moral="Sam Costa, 02:13, straight onto main: nothing in Git links it to a pull request.",
+        question="Payments lets a vendor's network in. Who opened this rule, who approved it, is it live?",
+        commands=(
+            (
+                *("trace", "networkpolicy/payments", "-n", "payments", "--cluster", "prod-eu1"),
+                *("--field", "spec.ingress"),
+            ),
+        ),
+        moral="Sam Costa, at 02:13, by a direct push; nobody; and yes. An approved label came on top later.",
     ),
     Step(
-        question="What was in force before?",
-        commands=(("show", _BASTION, "--at", "2025-09-17 02:00"),),
-        moral="The second line says which revision “before” is taken to be, and which clock told it.",
+        question="What happened in production that night?",
+        commands=(
+            (
+                *("changes", "--env", "prod"),
+                *("--since", "2025-09-17 02:00", "--until", "2025-09-17 09:00"),
+            ),
+        ),
+        moral="The morning closed SSH to the world again. The rule of payments it did not know of.",
     ),
     Step(
-        question="And what became of it since?",
-        commands=(("history", _BASTION, "--limit", "3"),),
-        moral="A rollback by pull request next morning. The file moved later; its history went on.",
-    ),
-    Step(
-        question="Who set each value that stands there now? In a text file, too?",
-        commands=(("blame", _BASTION, "--field", "ingress"), ("blame", files.HOSTS)),
-        moral="One line a field. What no parser knows is answered line by line.",
-    ),
-    Step(
-        question="What else reached main without a pull request?",
-        commands=(("log", "--direct"), ("when", files.PRODUCTION, "--field", "replicas")),
+        question="Who set the SSH rule as it is now? What else came without a pull request?",
+        commands=(("blame", _BASTION, "--field", "ingress"), ("log", "--direct")),
         moral="“(#2)” is only text. The ledger merges pull request 2 again itself, and gets another content.",
     ),
     Step(
+        question="What runs in production that Git does not say?",
+        commands=(("sql", _LIVE),),
+        moral="A peer added by hand, in a field that Git does not even declare; a pod that nobody declared.",
+    ),
+    Step(
+        question="Which changes reached an environment without an approval that counts?",
+        commands=(("control", "run", "CHG-01", "--period", "2025-09"),),
+        moral="Too late, for oneself, before a last push, against a reviewer: each has its own reason.\n"
+        "What was live before the first look is unknown, which never counts as passed.",
+    ),
+    Step(
         question="Has anything been pushed away from main?",
-        commands=(
-            ("log", "--superseded", "--since", "2025-09-22", "--until", "2025-09-23"),
-            ("when", "deploy/payments", "--field", _ENV, "--at", "2025-09-22 18:10"),
-        ),
-        moral="A force-push displaced one revision 13 by another. No branch leads to it; the ledger does.",
+        commands=(("log", "--superseded", "--since", "2025-09-22", "--until", "2025-09-23"),),
+        moral="A force-push displaced one revision 18 by another. No branch leads to it; the ledger does.",
     ),
     Step(
         question="When was the database password rotated?",
-        commands=(("history", "secret/payments-db", "--field", "stringData.password"),),
+        commands=(("when", "secret/payments-db", "--field", "stringData.password"),),
         moral="That it changed is provable. What it is never entered the ledger: only keyed digests did.",
     ),
     Step(
-        question="In SQL: what was changed for production? And the first question again",
-        commands=(("sql", _PRODUCTION), ("sql", _SQL)),
-        moral="The views are a public contract: `ledger sql --views` prints them. Queries are recorded, too.",
-    ),
-    Step(
-        question="And is all this what was recorded?",
-        commands=(("verify", "--all-sources"),),
-        moral="Every event and content was hashed again, and the commits of the repository counted again.",
+        question="And for the auditor: all of it on paper, and proof that it is what was recorded",
+        commands=(
+            ("report", "run", "change-control-evidence", "--period", "2025-09", "--file", REPORT),
+            ("verify", "--all-sources"),
+        ),
+        moral="The PDF carries its evidence inside. Every event and content was hashed again.",
     ),
 )
 
 NEXT = """\
 ledger log                                    # every step of main, and how it came there
 ledger history netpol/payments                # names as in kubectl
-ledger diff hosts/firewall.conf --from 2025-09-16 --to "2025-09-17 03:00"
+ledger blame aws_security_group.bastion       # which revision set each field
+ledger changes --env prod --since 2025-09-26 --until 2025-09-28
+ledger control list                           # what is judged; `ledger control explain CHG-01` says how
 ledger sql --views                            # what can be asked in SQL
 ledger when deploy/payments --output json     # the same answers for programs
 
