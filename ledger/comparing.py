@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from ledger import fields
+from ledger import fields, kustomize
 from ledger.resources import FIELDS, Resource, Value
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
@@ -41,13 +41,15 @@ class Shape(NamedTuple):
     name: str
     unparsed: str
     warnings: str
+    refers: str = ""  # of a kustomization: its `kustomize.References` as JSON text
 
 
 def shape(resource: Resource) -> Shape:
     """What of a resource tells which one it is and what to know of it."""
     one = resource
     warnings = "; ".join(one.warnings)
-    return Shape(one.api_group, one.kind, one.namespace, one.name, one.unparsed, warnings)
+    refers = kustomize.references_text(one) if one.api_group == kustomize.GROUP else ""
+    return Shape(one.api_group, one.kind, one.namespace, one.name, one.unparsed, warnings, refers)
 
 
 def opaque_resource(text: str) -> Resource:

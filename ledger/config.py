@@ -104,10 +104,12 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file, with the folder that it stands in.
 
-    `time_zone` (an IANA name) is the one in which a report's period begins and ends.
+    `time_zone` (an IANA name) is the one in which a report's period begins and ends; `name` is what
+    reports call this ledger.
     """
 
     database: str
+    name: str = ""
     time_zone: str = "UTC"
     redaction: RedactionSettings = RedactionSettings()
     source: list[SourceSettings] = []

@@ -33,8 +33,10 @@ from ledger.store import Store
 from ledger.store.guards import check_guards
 
 MOST_WORKERS = 2
+MANY = 500  # events after which the statistics of the tables are another
 Clock = Callable[[], str]
 Progress = Callable[[str, Batch], None]
+Record = Callable[[str, Callable[[Tools], Batch]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,17 @@ def import_files(
 
 
 @contextmanager
+def recording(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Record]:
+    """Lends a function that records, as of a source, what another tells when it is handed the tools.
+
+    It gives how many events were new, and raises what telling raises. For callers that bring their
+    own input, such as deliveries.
+    """
+    with _running(settings, clock, _quiet) as run:
+        yield run.record
+
+
+@contextmanager
 def _running(
     settings: Settings,
     clock: Clock,
@@ -104,6 +117,7 @@ def _running(
         try:
             run.map_environments()
             yield run
+            run.refresh_statistics()
         finally:
             run.close()
 
@@ -140,6 +154,7 @@ class _Run:
         self._patterns = redaction.compile_patterns(settings.redaction.patterns)
         parsers = registry.parsers()
         self._documents = Documents(lambda: parsers, store.content)
+        self._appended = 0
         self._projector = (
             Projector(store, registry.projections(), self._documents) if project else None
         )
@@ -150,6 +165,11 @@ class _Run:
 
     def close(self) -> None:
         self._preparer.close()
+
+    def refresh_statistics(self) -> None:
+        """Lets the database choose its indexes by what it holds now."""
+        if self._appended >= MANY:
+            self._store.connection.analyze()
 
     def map_environments(self) -> None:
         """Records the configured environments where they differ from what was recorded last."""
@@ -225,6 +245,10 @@ class _Run:
         stopped = tuple(self._projector.failures) if self._projector else ()
         return Outcome(kind, appended, stopped=stopped)
 
+    def record(self, source: str, tell: Callable[[Tools], Batch]) -> int:
+        """Records what one call of `tell` gives."""
+        return self._append(tell(self._tools(self._clock())), source)
+
     def _plan(self, source: SourceSettings) -> Source:
         plan = self._sources.get(source.kind)
         if plan is None:
@@ -254,6 +278,8 @@ class _Run:
             store=self._make_ready,
             repository=self._settings.repository,
             survey=self._survey,
+            told=self._store.told,
+            content=self._store.attachment,
         )
 
     def _make_ready(self, name: str, data: bytes) -> Stored:
@@ -273,6 +299,7 @@ class _Run:
         if self._projector is not None:
             self._note_pieces(batch.contents)
             self._projector.catch_up(recorded)
+        self._appended += len(recorded)
         return len(recorded)
 
     def _note_pieces(self, kept: Sequence[Content]) -> None:
@@ -312,14 +339,14 @@ def record_query(
         key=f"query/{uuid4()}",
         source="sql",
         occurred_at=now,
-        actor=Identity(login=_login()),
+        actor=Identity(login=login()),
         data=QueryExecuted(sql=sql, rows=rows, truncated=truncated),
     )
     with Store.open(settings.database_url) as store:
         store.append([event], source="sql", recorded_at=now)
 
 
-def _login() -> str:
+def login() -> str:
     """Who runs this program; a number where the machine has no name for them, as in containers."""
     try:
         return getpass.getuser()
@@ -356,4 +383,5 @@ def rebuild(
             projector.catch_up_inside(store.head().size)
             schema.swap(connection, projections, suffix)
         schema.protect(connection)
+        connection.analyze()
         return projector.checkpoint

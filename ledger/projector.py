@@ -21,7 +21,7 @@ from ledger.comparing import FieldText, Place, Shape
 from ledger.documents import Documents
 from ledger.errors import IntegrityError, LedgerError, StoreError
 from ledger.events import RecordedEvent
-from ledger.projections import Projection, R, Row, Table
+from ledger.projections import Dropped, Projection, R, Row, Table
 from ledger.resources import Resource
 from ledger.store import Store
 from ledger.store.drivers import POSTGRESQL
@@ -47,6 +47,7 @@ class _Cache:
         self.rows: dict[Key, Row | None] = {}
         self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
         self._dirty: dict[Key, Row] = {}
+        self._gone: dict[Key, None] = {}
         self._added: list[Row] = []
         self.complete = False
         self._forget()
@@ -108,11 +109,15 @@ class _Cache:
             where = " and ".join(f"{name} = ?" for name in names)
             for raw in self._connection.rows(f"{self._select} where {where}", values):
                 row = self._make(raw)
-                if self.rows.get(self._key_of(row)) is None:
-                    self._hold(row)
-            # Rows made or read since say better where they belong.
-            for key, row_now in self.rows.items():
-                if row_now is not None and group_of(row_now) == values:
+                known = self.rows.get(self._key_of(row))
+                if known is None:
+                    if self._key_of(row) not in self._gone:
+                        self._hold(row)
+                elif group_of(known) == values:
+                    groups[values][self._key_of(row)] = None
+            # Rows made since, which the table does not have yet, say better where they belong.
+            for key, made in self._dirty.items():
+                if group_of(made) == values:
                     groups[values][key] = None
         keys = sorted(groups.get(values, ()))
         return [cast("Row", self.rows[key]) for key in keys]
@@ -124,10 +129,25 @@ class _Cache:
         self._hold(row)
         self._dirty[self._key_of(row)] = row
 
+    def drop(self, key: Key) -> None:
+        """Takes a row away."""
+        old = self.get(key)
+        if old is not None:
+            for names, group_of in self._lookups.items():
+                self._groups[names].get(group_of(old), {}).pop(key, None)
+            self.rows[key] = None
+            self._dirty.pop(key, None)
+            self._gone[key] = None
+
     def flush(self) -> None:
         if self._added:
             self._connection.insert(self.name, self.table.columns, self._added)
             self._added = []
+        if self._gone:
+            where = " and ".join(f"{name} = ?" for name in self.table.key)
+            for key in self._gone:
+                self._connection.execute(f"delete from {self.name} where {where}", key)  # noqa: S608
+            self._gone = {}
         if self._dirty:
             rows = list(self._dirty.values())
             self._connection.upsert(self.name, self.table.columns, self.table.key, rows)
@@ -236,7 +256,12 @@ class Workspace:
 
     def put(self, row: Row) -> None:
         """Applies a row that a projection made."""
-        self._caches[type(row)].put(row)
+        cache = self._caches.get(type(row))
+        if cache is not None:
+            cache.put(row)
+        else:
+            assert isinstance(row, Dropped)
+            self._caches[row.row].drop(row.key)
         self.row_count += 1
 
     def flush(self) -> None:

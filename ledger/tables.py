@@ -93,3 +93,12 @@ class ProjectionState(SQLModel, table=True):
     version: int = Field(sa_column=Column(Integer, nullable=False))
     checkpoint: int = Field(sa_column=Column(BigInt, nullable=False))
     failure: str = Field(sa_column=Column(text(), nullable=False))
+
+
+class ScheduleState(SQLModel, table=True):
+    """The last run of a scheduled job that was done: the time it was planned for. Operational."""
+
+    __tablename__ = "schedule_state"
+    job: str = Field(sa_column=Column(text(), primary_key=True))
+    planned_at: str = Field(sa_column=Column(text(), nullable=False))
+    ran_at: str = Field(sa_column=Column(text(), nullable=False))

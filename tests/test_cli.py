@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import psycopg
 import pytest
 
-from ledger import auditor
+from ledger import auditor, ingest
 from ledger.cli import cli, main
 from ledger.config import EnvironmentSettings
 from ledger.errors import UsageError
 from ledger.events import QueryExecuted
 from ledger.instants import parse_instant
+from ledger.sources import Import
 from ledger.store import schema
 from ledger.testing import BOB, Ledger, Person, Repo, make_ledger, make_repo, track
 
@@ -136,11 +137,51 @@ def story(folder: Path, url: str) -> Ledger:
     repo = make_repo(folder / "infra.git")
     missing = track(str(folder / "nowhere"), "missing")
     ledger = make_ledger(
-        folder / "ledger", track(repo), missing, environments=[ENVIRONMENT], database=url
+        folder / "ledger",
+        track(repo, forge="github.com/acme/infra"),
+        missing,
+        environments=[ENVIRONMENT],
+        database=url,
     )
     for _ in tell(repo):
         ledger.ingest()
+    told = folder / "github.json"
+    told.write_text(json.dumps(from_github(repo)), "utf-8")
+    ingest.import_files(
+        ledger.settings, "github", Import(files=[told]), clock=lambda: "2025-01-01T01:00:00Z"
+    )
     return ledger
+
+
+def from_github(repo: Repo) -> list[Any]:
+    """The pull request that the third revision landed, approved, as the API gives it."""
+    head = repo.tip("pull-1")
+    page = "https://github.com/acme/infra/pull/1"
+    return [
+        {
+            "html_url": page,
+            "number": 1,
+            "state": "closed",
+            "merged_at": "2024-01-01T00:10:00Z",
+            "merge_commit_sha": repo.chain(repo.resolve("main"))[2],
+            "merged_by": {"login": "mona"},
+            "user": {"login": "bob"},
+            "title": f"Two replicas {HOSTILE}",
+            "head": {"sha": head},
+            "base": {"ref": "main"},
+            "created_at": "2024-01-01T00:01:00Z",
+            "updated_at": "2024-01-01T00:10:00Z",
+        },
+        {
+            "html_url": f"{page}#1",
+            "pull_request_url": "https://api.github.com/repos/acme/infra/pulls/1",
+            "id": 1,
+            "user": {"login": "carol"},
+            "state": "APPROVED",
+            "commit_id": head,
+            "submitted_at": "2024-01-01T00:05:00Z",
+        },
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +240,14 @@ REVISION = {
     "recorded_at": str,
     "signature_status": str,
     "superseded": bool,
-    "pull_request": {"number": Maybe(int), "grade": str, "reason": str},
+    "pull_request": {
+        "number": Maybe(int),
+        "grade": str,
+        "reason": str,
+        "merged_by": str,
+        "merged_at": str,
+    },
+    "approval": {"verdict": str, "reason": str, "approvers": [str], "approved_at": str},
 }
 FIELD = {"field": str, "action": str, "old": Whatever, "new": Whatever}
 CHANGE = {
@@ -230,8 +278,28 @@ NAME = {
     "present": int,
     "first_revision": int,
     "last_revision": int,
+    "effective_namespace": str,
+    "set_by": str,
 }
-BLAMED = {"field": str, "value": Whatever, "revision": REVISION}
+BLAMED = {
+    "field": str,
+    "value": Whatever,
+    "revision": REVISION,
+    "path": str,
+    "input_field": str,
+}
+SETTER = {"path": str, "field": str, "resource": Maybe(NAME)}
+DECIDED = {
+    "field": str,
+    "value": Whatever,
+    "directory": str,
+    "namespace": str,
+    "name": str,
+    "grade": str,
+    "setters": [SETTER],
+    "included": [SETTER],
+    "unread": str,
+}
 SHOWN = {
     "resource": NAME,
     "moment": MOMENT,
@@ -241,8 +309,22 @@ SHOWN = {
     "changed": REVISION,
 }
 SHAPES: dict[str, Any] = {
-    "when": {"name": str, "field": Maybe(str), "moment": MOMENT, "change": Maybe(CHANGE)},
-    "history": {"name": str, "field": Maybe(str), "changes": [CHANGE]},
+    "when": {
+        "name": str,
+        "field": Maybe(str),
+        "resources": [NAME],
+        "decided_by": [DECIDED],
+        "moment": MOMENT,
+        "change": Maybe(CHANGE),
+        "live": [Whatever],
+    },
+    "history": {
+        "name": str,
+        "field": Maybe(str),
+        "resources": [NAME],
+        "decided_by": [DECIDED],
+        "changes": [CHANGE],
+    },
     "blame": {"name": str, "resources": [{"resource": NAME, "moment": MOMENT, "fields": [BLAMED]}]},
     "show": {"name": str, "resources": [SHOWN]},
     "diff": {
@@ -310,6 +392,14 @@ def test_json_of_a_field(asked: Run) -> None:
         "number": 7,
         "grade": "inferred",
         "reason": "subject says “(#7)”; nothing in Git confirms it",
+        "merged_by": "",
+        "merged_at": "",
+    }
+    assert done["change"]["revision"]["approval"] == {
+        "verdict": "unknown",
+        "reason": "nothing was told of it by its forge",
+        "approvers": [],
+        "approved_at": "",
     }
     assert (
         asked("when", "deployment/api", "--field", "nowhere", "-o", "json").json["change"] is None
@@ -437,8 +527,29 @@ def test_text_tells_who_what_when_and_how_it_is_known(asked: Run) -> None:
     assert "Ann <ann@example.org>" in out
     assert "seen by the ledger" in out
     assert "none unlinked: a direct push" in out
+    assert "approval  not approved: no pull request is linked to it" in out
     assert asked("log").out.count("\n") == 7
     assert "superseded" in asked("log", "--superseded").out
+
+
+def test_text_tells_who_approved_and_who_merged(asked: Run) -> None:
+    at = ["--at", "2025-01-01T00:01:30Z"]
+    out = asked("when", "deployment/api", "--field", "spec.replicas", *at).out
+    assert "approval  approved by carol at 2024-01-01T00:05:00Z (reported)" in out
+    assert "merged    by mona at 2024-01-01T00:10:00Z (reported)" in out
+    assert "landed    2024-01-01T00:10:00Z  as the forge says" in out
+    assert "approved by carol" in asked("history", "deployment/api").out
+    assert "# approval approved by carol" in asked("show", "deployment/api", *at).out
+    verdicts = [line.split()[6] for line in asked("log").out.splitlines()]
+    no = "unapproved"
+    assert verdicts == [no, no, "unknown", no, "approved", no, no]
+
+
+def test_text_tells_where_nothing_is_known_of_approvals(tmp_path: Path, run: Run) -> None:
+    ledger = fresh(tmp_path)
+    os.environ["LEDGER_CONFIG"] = str(ledger.settings.folder / "ledger.toml")
+    assert "approval  unknown: nothing was told by a forge" in run("when", "a.yaml").out
+    del os.environ["LEDGER_CONFIG"]
 
 
 # -- errors -----------------------------------------------------------------------------------------------

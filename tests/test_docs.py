@@ -94,11 +94,18 @@ def test_every_setting_is_documented() -> None:
         "`[redaction]`": config.RedactionSettings,
         "`[[source]]`": config.SourceSettings,
         "`[[environment]]`": config.EnvironmentSettings,
+        "`[[webhook]]`": config.WebhookSettings,
+        "`[server]`": config.ServerSettings,
+        "`[worker]`": config.WorkerSettings,
+        "`[[report]]`": config.ReportSettings,
     }
     for heading, settings in places.items():
         names = {one.name for one in msgspec.structs.fields(settings)}
         nested = (
-            {"redaction", "source", "environment", "folder"} if heading == "The file" else set()
+            {"redaction", "source", "environment", "folder"}
+            | {"webhook", "server", "worker", "report"}
+            if heading == "The file"
+            else set()
         )
         documented = set(rows(found[heading])) - {"member", "---"}
         assert documented == names - nested, heading
@@ -155,8 +162,8 @@ def shown_type(annotation: Any) -> str:
     """A type as the page writes it."""
     if get_origin(annotation) is list:
         return f"list of {shown_type(get_args(annotation)[0])}"
-    if annotation == int | None:
-        return "integer or null"
+    if type(None) in get_args(annotation) and len(get_args(annotation)) == 2:
+        return f"{shown_type(get_args(annotation)[0])} or null"
     simple = {str: "text", int: "integer", bool: "true or false"}
     if annotation in simple:
         return simple[annotation]

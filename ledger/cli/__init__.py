@@ -9,7 +9,17 @@ from io import TextIOWrapper
 import click
 
 from ledger import __version__
-from ledger.cli import commands, questions
+from ledger.cli import (
+    changes,
+    commands,
+    controls,
+    imports,
+    questions,
+    reports,
+    server,
+    trace,
+    worker,
+)
 from ledger.errors import LedgerError
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -28,15 +38,22 @@ for command in (
     commands.init,
     commands.source,
     commands.ingest,
+    imports.import_files,
+    changes.changes,
     questions.when,
     questions.history,
     questions.blame,
     questions.show,
     questions.diff,
+    trace.trace,
     questions.log,
     commands.sql,
+    controls.control,
+    reports.report,
     commands.verify,
     commands.rebuild,
+    server.serve,
+    worker.worker,
     commands.demo,
 ):
     cli.add_command(command)

@@ -19,7 +19,9 @@ Answer = TypeVar("Answer")
 def _options(*names: str) -> Callable[[Command], Command]:
     known = {
         "namespace": click.option(
-            "-n", "--namespace", help="The namespace written in the document."
+            "-n",
+            "--namespace",
+            help="The namespace: written in the document, or set by a kustomization or an application.",
         ),
         "repository": click.option("--repository", default="", help="Only this source."),
         "branch": click.option("--branch", default="", help="Only this tracked branch."),
@@ -118,22 +120,30 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
 
     NAME is KIND/NAME as in kubectl, a Terraform address, a path, or a resource's identity.
     """
-    from ledger.cli import text  # noqa: PLC0415
+    from ledger.cli import effective, text  # noqa: PLC0415
     from ledger.cli.trace import live_lines  # noqa: PLC0415
+    from ledger.queries.deciding import Decider  # noqa: PLC0415
 
     with _asking() as asker:
-        resources = asker.resolve(name, _scope(where))
+        scope = _scope(where)
+        resources = asker.resolve(name, scope)
         until = _time(at)
-        found = next(asker.history(resources, field=field, until=until, limit=1), None)
+        decision = Decider(asker).decide(resources, field, scope, until)
+        found = decision.change
+        if found is None:
+            found = next(asker.history(resources, field=field, until=until, limit=1), None)
         moment = asker.moment(resources[0].repository, resources[0].branch, until)
         live = asker.where_live(found) if found is not None else []
         if output == "json":
-            told = {"name": name, "field": field or None, "moment": moment}
-            _print_json({**told, "change": found, "live": live})
+            told = {"resources": resources, "decided_by": decision.decided, "moment": moment}
+            _print_json(
+                {"name": name, "field": field or None, **told, "change": found, "live": live}
+            )
             return
         if found is None:
             raise asker.never_changed(resources, field)
-        _print(text.change_block(found, text.title_of(found, resources)))
+        _print(effective.lines(resources, decision))
+        _print(text.change_block(found, effective.title_of(found, resources, decision)))
         _print(live_lines(live))
 
 
@@ -145,20 +155,26 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
 @_options("field", "namespace", "repository", "branch", "path", "at", "output")
 def history(name: str, field: str, at: str, limit: int, output: str, **where: Any) -> None:
     """Every change of NAME, or of one field of it, newest first."""
-    from ledger.cli import text  # noqa: PLC0415
+    from ledger.cli import effective, text  # noqa: PLC0415
+    from ledger.queries.deciding import Decider  # noqa: PLC0415
 
     with _asking() as asker:
-        resources = asker.resolve(name, _scope(where))
-        changes = asker.history(resources, field=field, until=_time(at), limit=limit)
+        scope, until = _scope(where), _time(at)
+        resources = asker.resolve(name, scope)
+        decider = Decider(asker)
+        decision = decider.decide(resources, field, scope, until)
+        changes = decider.history(resources, decision, field=field, until=until, limit=limit)
         if output == "json":
-            _print_json({"name": name, "field": field or None, "changes": list(changes)})
+            told = {"name": name, "field": field or None, "resources": resources}
+            _print_json({**told, "decided_by": decision.decided, "changes": list(changes)})
             return
+        _print(effective.lines(resources, decision))
         first = True
         for change in changes:
             if not first:
                 click.echo()
             first = False
-            _print(text.change_block(change, text.title_of(change, resources)))
+            _print(text.change_block(change, effective.title_of(change, resources, decision)))
         if first:
             raise asker.never_changed(resources, field)
 
@@ -170,13 +186,18 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
     """For each field of NAME as it is, the revision that set it."""
     import msgspec  # noqa: PLC0415
 
-    from ledger.cli import text  # noqa: PLC0415
+    from ledger.cli import effective, text  # noqa: PLC0415
     from ledger.errors import NotFoundError  # noqa: PLC0415
     from ledger.fields import matches  # noqa: PLC0415
+    from ledger.queries.deciding import Decider, Decision  # noqa: PLC0415
 
     with _asking() as asker:
-        resources = asker.resolve(name, _scope(where))
-        answers = _each(resources, lambda one: asker.blame(one, at=_time(at)))
+        scope = _scope(where)
+        resources = asker.resolve(name, scope)
+        decider = Decider(asker)
+        told = _each(resources, lambda one: decider.blame(one, scope, at=_time(at)))
+        answers = [answer for answer, _ in told]
+        apart = sorted({one for _, directories in told for one in directories})
         if field:
             answers = [
                 msgspec.structs.replace(
@@ -190,6 +211,7 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
         if field and not any(one.fields for one in answers):
             hint = asker.never_changed(resources, field).hint
             raise NotFoundError(f"{resources[0].title()} has no field {field!r}", hint=hint)
+        _print(effective.lines(resources, Decision(each_for_itself=apart)))
         for answer in answers:
             _print(text.blame_block(answer))
 
@@ -199,7 +221,7 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
 @_options("namespace", "repository", "branch", "path", "at", "output")
 def show(name: str, at: str, output: str, **where: Any) -> None:
     """NAME as it is, or as it was --at a time: its document as kept, secrets redacted."""
-    from ledger.cli import text  # noqa: PLC0415
+    from ledger.cli import effective, text  # noqa: PLC0415
 
     with _asking() as asker:
         resources = asker.resolve(name, _scope(where))
@@ -207,6 +229,7 @@ def show(name: str, at: str, output: str, **where: Any) -> None:
         if output == "json":
             _print_json({"name": name, "resources": answers})
             return
+        _print([f"# {click.unstyle(line)}" for line in effective.lines(resources)])
         for answer in answers:
             _print(text.shown_block(answer))
 

@@ -178,6 +178,7 @@ def blame_block(blame: Blame) -> list[str]:
         lines.append(
             f"{revision.landed_at[:10]}  {revision.commit_sha[:9]}  {link:>7}  "
             f"{visible(revision.author.name)[:18]:<18}  {visible(one.field):<{width}}  {value(one.value, 48)}"
+            + (_dim(f"  {visible(one.path)} {visible(one.input_field)}") if one.path else "")
         )
     return lines
 

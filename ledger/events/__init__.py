@@ -49,7 +49,13 @@ from ledger.events.git import (
     SourceSurveyed,
     Trailer,
 )
-from ledger.events.own import CollectorGap, EnvironmentMapped, QueryExecuted, ReportIssued
+from ledger.events.own import (
+    CollectorGap,
+    ControlCounted,
+    EnvironmentMapped,
+    QueryExecuted,
+    ReportIssued,
+)
 
 __all__ = [
     "EVENT_TYPES",
@@ -61,6 +67,7 @@ __all__ = [
     "ClusterSurveyed",
     "CollectorGap",
     "CommitObserved",
+    "ControlCounted",
     "EnvironmentMapped",
     "Event",
     "Fact",

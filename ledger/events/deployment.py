@@ -15,7 +15,9 @@ from ledger.events.base import Fact, Identity
 class ApplicationSource(Fact, frozen=True, kw_only=True):
     """One place that an application takes manifests from.
 
-    `repository` is the name in `ledger.toml` that `url` maps to, empty where it maps to none.
+    `repository` is the name in `ledger.toml` that `url` maps to, empty where it maps to none. `options` is
+    what the controller is told of building them, as JSON text of its own words: `kustomize`, `directory`,
+    `helm`, `plugin`; empty where it is told nothing.
     """
 
     url: str
@@ -23,13 +25,15 @@ class ApplicationSource(Fact, frozen=True, kw_only=True):
     path: str = ""
     target_revision: str = ""
     chart: str = ""
+    options: str = ""
 
 
 class Application(Fact, frozen=True, kw_only=True):
     """What an application is told to do.
 
-    `destination` is the name of the cluster it deploys to: `cluster` itself, or what the operator calls
-    another one. `ignore_differences` is the controller's own rule list as JSON text.
+    `destination` is the cluster it deploys to: `cluster` itself, what the operator calls another one,
+    else the address of that one's server. `ignore_differences` is the controller's own rule list as
+    JSON text. Of a hydrated application `sources` holds the branch that is synced.
     """
 
     cluster: str
@@ -38,9 +42,7 @@ class Application(Fact, frozen=True, kw_only=True):
     uid: str = ""
     project: str = ""
     sources: list[ApplicationSource] = []
-    destination: str = (
-        ""  # the cluster it deploys to, as a name of ours; `cluster` where it is in-cluster
-    )
+    destination: str = ""
     destination_server: str = ""
     destination_namespace: str = ""
     automated: bool = False
@@ -50,18 +52,22 @@ class Application(Fact, frozen=True, kw_only=True):
 
 
 class ApplicationCreated(Fact, frozen=True, kw_only=True):
-    """An application was seen for the first time; `created_at` is the cluster's own word."""
+    """An application was seen for the first time, at `observed_at`; `created_at` is the cluster's own word."""
 
     TYPE: ClassVar[str] = "application.created"
     VERSION: ClassVar[int] = 1
 
     application: Application
     created_at: str = ""
+    observed_at: str = ""
     raw: str = ""
 
 
 class ApplicationChanged(Fact, frozen=True, kw_only=True):
-    """An application is told to do something else than before. `generation` counts the changes."""
+    """An application is told to do something else than before.
+
+    `generation` is the server's count of writes, which also counts those that change nothing here.
+    """
 
     TYPE: ClassVar[str] = "application.changed"
     VERSION: ClassVar[int] = 1
@@ -149,8 +155,10 @@ class LiveObserved(Fact, frozen=True, kw_only=True):
     """An object runs in a cluster with a content that differs from what was seen of it before.
 
     `content` addresses the redacted document as canonical JSON, without `managedFields`, `status` and
-    what the server counts. `owner` is `kind/name` of the controlling owner. `observed_at` is when we
-    looked; `changed_at` is the newest time that a field manager claims, and `manager` its name.
+    what the server counts. `managers` addresses who manages which of its fields, as canonical JSON: a
+    list of manager, operation, time and fieldsV1 as `managedFields` has them, but those of the status;
+    empty where the source hides them. `owner` is `kind/name` of the controlling owner. `observed_at` is
+    when we looked; `changed_at` is the newest time that a field manager claims, and `manager` its name.
     """
 
     TYPE: ClassVar[str] = "live.observed"
@@ -167,6 +175,7 @@ class LiveObserved(Fact, frozen=True, kw_only=True):
     observed_at: str
     changed_at: str = ""
     manager: str = ""
+    managers: str = ""
     owner: str = ""
 
 
@@ -198,6 +207,8 @@ class ClusterSurveyed(Fact, frozen=True, kw_only=True):
     """What a look at a cluster covered: without it, absent and not looked at cannot be told apart.
 
     `identity` is the uid of the namespace kube-system, which no two clusters share; empty if not seen.
+    `partial` where a person handed over what they had chosen: then the counts do not say that there
+    was no more, and `objects` addresses the list of what the file held.
     """
 
     TYPE: ClassVar[str] = "cluster.surveyed"
@@ -208,3 +219,5 @@ class ClusterSurveyed(Fact, frozen=True, kw_only=True):
     observed_at: str
     scopes: list[ScopeCounted]
     observer: Identity | None = None
+    partial: bool = False
+    objects: str = ""

@@ -50,21 +50,40 @@ class QueryExecuted(Fact, frozen=True, kw_only=True):
     truncated: bool = False
 
 
+class ControlCounted(Fact, frozen=True, kw_only=True):
+    """What a control found in a report; `digest` is the SHA-256 of the control's file, in hexadecimal."""
+
+    control: str
+    version: int
+    digest: str
+    population: int
+    passed: int = 0
+    exceptions: int = 0
+    unknown: int = 0
+    not_applicable: int = 0
+
+
 class ReportIssued(Fact, frozen=True, kw_only=True):
     """A report was written: what it stands on, and the digest of its file.
 
-    The same name, period, position and versions give the same bytes again.
+    `position` is the size of the log that it stands on, so its events are those at 0 to `position` - 1,
+    and `root` is the root of their tree. `period` is how the period is typed; `period_end` is not in it.
+    `projections` are `name version`. `format` is pdf or html. The same of all these give the same
+    bytes again.
     """
 
     TYPE: ClassVar[str] = "report.issued"
     VERSION: ClassVar[int] = 1
 
     report: str
+    period: str
     period_start: str
     period_end: str
     time_zone: str
     position: int
     root: str
     program: str
+    projections: list[str]
+    format: str
     digest: str
-    controls: list[str] = []
+    controls: list[ControlCounted] = []

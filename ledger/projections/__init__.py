@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import Any, NamedTuple, Protocol, TypeVar, get_type_hints
 
 from ledger.comparing import FieldText, Place, Shape
 from ledger.events import Event, RecordedEvent
@@ -45,6 +45,13 @@ class Table:
     def types(self) -> dict[str, Any]:
         """Column → Python type (int, str, bytes, each perhaps `| None`)."""
         return get_type_hints(self.row)
+
+
+class Dropped(NamedTuple):
+    """What `settle` yields for a row that is no longer: the class of the row, and its key."""
+
+    row: type[Row]
+    key: Row
 
 
 def column(text: str) -> str:
@@ -110,7 +117,8 @@ class Projection:
 
     `settle` makes rows that depend on the state of tables and not on the way it came about: it runs
     when the tables have caught up with the log, after every projection it reads. It must give the same
-    tables however often it runs, and find out cheaply what there is to do.
+    tables however often it runs, and find out cheaply what there is to do. Only it may take rows away
+    (`Dropped`), for what is no longer so would never have been so in a rebuild.
     """
 
     name: str

@@ -101,11 +101,16 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Blamed(msgspec.Struct, frozen=True, kw_only=True):
-    """A field as it is, and the revision that set it."""
+    """A field as it is, and the revision that set it.
+
+    Where another file decides it, `path` and `input_field` tell which one and where.
+    """
 
     field: str
     value: Value
     revision: Revision
+    path: str = ""
+    input_field: str = ""
 
 
 class Blame(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,3 +139,123 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     before: Moment
     after: Moment
     fields: list[Field]
+
+
+class Hop(msgspec.Struct, frozen=True, kw_only=True):
+    """One link of a chain. `evidence` are positions in the log."""
+
+    hop: str
+    grade: str
+    what: str
+    reason: str
+    evidence: list[int]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict and why."""
+
+    verdict: str
+    reason: str
+
+
+class Differing(msgspec.Struct, frozen=True, kw_only=True):
+    """A field in which live and desired differ; `excuse` says what explains it, empty if nothing does."""
+
+    field: str
+    action: str
+    desired: Value
+    live: Value
+    excuse: str
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """What set a field, and all below it that has no setting of its own.
+
+    `path` and `input_field` tell the input that decided it; `revision` is null where no commit did.
+    """
+
+    field: str
+    path: str
+    input_field: str
+    approval: str
+    reason: str
+    revision: Revision | None
+
+
+class Trace(msgspec.Struct, frozen=True, kw_only=True):
+    """One object, its two verdicts, the chain behind it, what differs, and what set its fields.
+
+    `settings` stand worst first. `observed_at` is when a look first saw it as it is, `seen_at` the last
+    look. The chain follows `decides`, the worst approved change and of equal ones the newest; empty where
+    no commit did it. The verdict on the approval is empty where there is nothing to approve.
+    """
+
+    cluster: str
+    api_group: str
+    kind: str
+    namespace: str
+    name: str
+    environment: str
+    tier: str
+    application: str
+    observed_at: str
+    seen_at: str
+    state: Finding
+    approval: Finding
+    grade: str
+    weakest: str
+    decides: str
+    hops: list[Hop]
+    differences: list[Differing]
+    settings: list[Setting]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened. Texts are empty and numbers null where they do not apply.
+
+    `environments` is empty where nothing that it touches is mapped to one. `clock` says who told `at`.
+    """
+
+    at: str
+    clock: str
+    kind: str
+    environments: list[str]
+    cluster: str = ""
+    application: str = ""
+    resource: str = ""
+    repository: str = ""
+    branch: str = ""
+    commit_sha: str = ""
+    pull_request: int | None = None
+    approval: str = ""
+    who: str = ""
+    what: str
+    alarming: bool = False
+    grade: str
+    reason: str
+    evidence_position: int
+    recorded_at: str
+
+
+class Freshness(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a feed is read: `read_at` is empty if never, `stale` where it may not have told it all.
+
+    `gaps` counts what of it is known to be missing, as recorded since the beginning of the span.
+    """
+
+    feed: str
+    kind: str
+    read_at: str
+    failure: str
+    stale: bool
+    gaps: int
+
+
+class Timeline(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened from `since` (inclusive) to `until` (exclusive), the oldest first."""
+
+    environment: str
+    since: str
+    until: str
+    entries: list[Entry]
+    feeds: list[Freshness]

@@ -25,7 +25,8 @@ from ledger.queries.answers import (
     Shown,
 )
 from ledger.queries.deployed import Deployed, where_live
-from ledger.queries.names import ResourceName, Scope, resolve
+from ledger.queries.effective import Places
+from ledger.queries.names import ResourceName, Scope
 from ledger.queries.revisions import Revisions
 from ledger.resources import FIELDS, Value
 from ledger.store import Store
@@ -72,10 +73,11 @@ class Asker(Revisions):
         super().__init__(store.connection)
         self._store = store
         self._documents = documents
+        self.places = Places(store, documents)
 
     def resolve(self, name: str, scope: Scope) -> list[ResourceName]:
         """The resource of a name, or every resource of a path; NotFoundError, AmbiguousError."""
-        return resolve(self._connection, name, scope)
+        return self.places.resolve(name, scope)
 
     def never_changed(self, resources: Sequence[ResourceName], field: str) -> NotFoundError:
         """The error that says that a field was never set, with the fields that are like it."""

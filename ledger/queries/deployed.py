@@ -55,16 +55,22 @@ def where_live(
     number: int,
     commit: str,
     paths: Sequence[str],
+    only: tuple[str, str, str] | None = None,
 ) -> list[Deployed]:
     """Where the revision of a branch stands in each application that is made from any of `paths`.
 
-    Empty where the ledger knows of no such application.
+    `only` narrows it to one: the cluster and namespace of its own object, and its name. Empty where the
+    ledger knows of no such application.
     """
-    candidates = [one for one in deployables(connection, repository) if follows(one, branch)]
+    candidates = [
+        one
+        for one in deployables(connection, repository)
+        if follows(one, branch) and only in (None, one[:3])
+    ]
     if not candidates:
         return []
     roots = directories_made_from(connection, repository, branch, number, paths)
-    found = [one for one in candidates if one.path in roots]
+    found = list({one[:4]: one for one in candidates if one.path in roots}.values())
     syncs = _syncs(connection, repository, branch, number, commit) if found else {}
     return [_stands(connection, one, syncs.get(one[:4], []), paths, commit) for one in found]
 

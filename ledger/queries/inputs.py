@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import msgspec
+
+from ledger.projections.applications import directory
 from ledger.store.drivers import Connection
 
 _SOME = 400
 
 
 class Deployable(NamedTuple):
-    """An application as it is now, where it deploys to, and the environment that this belongs to."""
+    """One source of an application as it is now, where that deploys to, and the environment of this."""
 
     controller_cluster: str
     application_namespace: str
     application: str
     cluster: str
-    destination_namespace: str
     environment: str
     tier: str
     repository: str
@@ -60,15 +62,40 @@ def directories_made_from(
 
 
 def deployables(connection: Connection, repository: str = "") -> list[Deployable]:
-    """The applications that are there now; only those made from a repository where one is named."""
+    """The applications that are there now, once for each source; only of a repository where one is named.
+
+    An application with no source in a repository that the ledger reads stands there once all the same.
+    """
     rows = connection.rows(
-        "select controller_cluster, application_namespace, application, cluster, destination_namespace, "
-        "environment, tier, repository, path, target_revision from applications "
-        "where present = 1 and (repository = ? or ? = '') "
-        "order by environment, cluster, application, controller_cluster, application_namespace",
-        [repository, repository],
+        "select controller_cluster, application_namespace, application, cluster, environment, tier, "
+        "repository, path, target_revision, facts from applications where present = 1 "
+        "order by environment, cluster, application, controller_cluster, application_namespace"
     )
-    return [Deployable(*row) for row in rows]
+    found: list[Deployable] = []
+    for *columns, facts in rows:
+        one = Deployable(*columns)
+        told = _Facts() if not facts else msgspec.json.decode(facts, type=_Facts)
+        sources = [
+            one._replace(
+                repository=each.repository,
+                path=directory(each.path),
+                target_revision=each.target_revision,
+            )
+            for each in told.sources
+            if each.repository
+        ]
+        found += sources or [one]
+    return [one for one in found if repository in ("", one.repository)]
+
+
+class _Source(msgspec.Struct):
+    repository: str = ""
+    path: str = ""
+    target_revision: str = ""
+
+
+class _Facts(msgspec.Struct):
+    sources: list[_Source] = []
 
 
 def follows(one: Deployable, branch: str) -> bool:

@@ -42,7 +42,11 @@ MANY = 20
 
 
 class ResourceName(msgspec.Struct, frozen=True, kw_only=True):
-    """A resource by all its names."""
+    """A resource by all its names.
+
+    `namespace` is what its document says. Where it was asked for by the namespace that something else
+    sets, `effective_namespace` is that, and `set_by` the file or application that sets it.
+    """
 
     resource: str
     repository: str
@@ -55,6 +59,8 @@ class ResourceName(msgspec.Struct, frozen=True, kw_only=True):
     present: int
     first_revision: int
     last_revision: int
+    effective_namespace: str = ""
+    set_by: str = ""
 
     def title(self) -> str:
         """How a person would name it."""
@@ -62,8 +68,8 @@ class ResourceName(msgspec.Struct, frozen=True, kw_only=True):
             return self.path
         if self.api_group == "terraform":
             return self.name
-        where = f" -n {self.namespace}" if self.namespace else ""
-        return f"{self.kind.lower()}/{self.name}{where}"
+        namespace = self.effective_namespace or self.namespace
+        return f"{self.kind.lower()}/{self.name}{f' -n {namespace}' if namespace else ''}"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,16 +89,31 @@ def resolve(connection: Connection, name: str, scope: Scope) -> list[ResourceNam
     found = _by_path(connection, name, scope)
     if found:
         return found
-    found = _by_name(connection, name, scope)
-    if not found:
+    chosen = candidates(connection, name, scope)
+    if not chosen:
         raise _unknown(connection, name, scope)
-    present = [one for one in found if one.present]
-    chosen = _tracked(connection, present or found)
     if len(chosen) > 1:
-        raise AmbiguousError(
-            f"{name!r} is ambiguous: {len(chosen)} resources answer to it", hint=_listing(chosen)
-        )
+        raise ambiguous(name, chosen)
     return chosen
+
+
+def candidates(connection: Connection, name: str, scope: Scope) -> list[ResourceName]:
+    """Every resource that a name may mean, but paths: those declared now go before those removed."""
+    found = _by_name(connection, name, scope)
+    present = [one for one in found if one.present]
+    return _tracked(connection, present or found)
+
+
+def at_path(connection: Connection, path: str, scope: Scope) -> list[ResourceName]:
+    """The resources that a file declares now."""
+    return [one for one in _select(connection, "path = ?", (path,), scope) if one.present]
+
+
+def ambiguous(name: str, found: Sequence[ResourceName]) -> AmbiguousError:
+    """The error that says that several resources answer to a name."""
+    return AmbiguousError(
+        f"{name!r} is ambiguous: {len(found)} resources answer to it", hint=_listing(found)
+    )
 
 
 def _tracked(connection: Connection, found: list[ResourceName]) -> list[ResourceName]:

@@ -35,6 +35,15 @@ class Revisions:
             self._known[key] = self._select(where, list(key))[0]
         return self._known[key]
 
+    def first_parent(self, revision: Revision) -> str:
+        """The commit before a revision on its line; empty where it is the first."""
+        rows = self._connection.rows(
+            "select first_parent from model_revision where repository = ? and branch = ? "
+            "and commit_sha = ?",
+            (revision.repository, revision.branch, revision.commit_sha),
+        )
+        return str(rows[0][0]) if rows else ""
+
     def _select(self, where: str, values: Sequence[object]) -> list[Revision]:
         columns = ", ".join(
             f"c.{name}" if name.startswith("committer") else f"v.{name}" for name in _REVISION

@@ -29,7 +29,7 @@ from ledger.store.drivers import POSTGRESQL, Connection
 EVENT_COLUMNS = (
     "position", "key", "type", "stream", "source", "occurred_at", "recorded_at", "leaf",
 )  # fmt: skip
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +43,23 @@ class SourceReading:
 
 
 class Store:
-    """An open ledger. Not shared between threads."""
+    """An open ledger. Not shared between threads.
 
-    def __init__(self, connection: Connection) -> None:
+    With a `lender` its contents stand in that other ledger; its log is its own.
+    """
+
+    def __init__(self, connection: Connection, lender: Store | None = None) -> None:
         self.connection = connection
+        self._lender = lender
         self._known_content = lru_cache(maxsize=256)(self._content_row)
 
     @classmethod
-    def open(cls, url: str, *, read_only: bool = False) -> Store:
+    def open(cls, url: str, *, read_only: bool = False, lender: Store | None = None) -> Store:
         """Opens the ledger at a database URL; StoreError when it is not there or of another version."""
         if drivers.is_absent(url):
             raise _no_ledger(url)
         connection = drivers.connect(url, read_only=read_only)
-        store = cls(connection)
+        store = cls(connection, lender)
         store._check_version(url)
         return store
 
@@ -89,6 +93,10 @@ class Store:
         """The size and root of the log."""
         size, root, _ = self._head_row(lock=False)
         return TreeHead(size, root)
+
+    def root(self, size: int) -> bytes:
+        """The root that the log had when it held `size` events, from its tiles."""
+        return root_from_tiles(size, self._tile)
 
     def _head_row(self, *, lock: bool) -> tuple[int, bytes, str]:
         suffix = " for update" if lock and self.connection.dialect == POSTGRESQL else ""
@@ -132,6 +140,20 @@ class Store:
             if cursor is not None:
                 self._save_reading(source, cursor, recorded_at)
         return recorded
+
+    def take_over(self, rows: Sequence[drivers.Row]) -> None:
+        """Appends rows of another log's `leaves`, at least one, as they stand there.
+
+        Raises IntegrityError where they do not go on from the end of this log.
+        """
+        with self.connection.transaction():
+            size, root, _ = self._head_row(lock=True)
+            if [row[0] for row in rows] != list(range(size, size + len(rows))):
+                raise IntegrityError(
+                    f"the events of the other log do not go on from position {size}",
+                    hint="Run `ledger verify`.",
+                )
+            self._insert(list(rows), size, root, rows[-1][6])
 
     def _fresh(self, events: Sequence[NewEvent]) -> list[NewEvent]:
         """What is not yet recorded; another telling of a recorded fact gets a key of its own."""
@@ -204,6 +226,16 @@ class Store:
         rows = self.connection.rows("select position, leaf from log_event where key = ?", [key])
         return self._decode(*rows[0]) if rows else None
 
+    def told(self, prefix: str) -> list[RecordedEvent]:
+        """The events whose key begins with a prefix that ends in a slash, in order of position."""
+        assert prefix.endswith("/")
+        end = prefix[:-1] + "0"  # the character after the slash
+        rows = self.connection.rows(
+            "select position, leaf from log_event where key >= ? and key < ? order by position",
+            [prefix, end],
+        )
+        return [self._decode(position, leaf) for position, leaf in rows]
+
     def latest(self, kind: str, stream: str) -> RecordedEvent | None:
         """The newest event of a type in a stream. Cost grows with the events of that type."""
         rows = self.connection.rows(
@@ -244,6 +276,8 @@ class Store:
             return None
 
     def _content_row(self, digest: bytes) -> tuple[int, bytes]:
+        if self._lender is not None:
+            return self._lender._content_row(digest)
         rows = self.connection.rows("select kind, data from log_content where digest = ?", [digest])
         kind, data = rows[0]
         if not isinstance(data, bytes):

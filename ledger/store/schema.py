@@ -89,13 +89,27 @@ def _view_sql(view: View, dialect: str) -> str:
 def create_views(connection: Connection) -> None:
     """Drops every public view and makes it again."""
     drop_views(connection)
-    for view in views():
+    for view in _views_in_order():
         connection.script([f"create view {view.name} as {_view_sql(view, connection.dialect)}"])
 
 
 def drop_views(connection: Connection) -> None:
     """Drops every public view."""
-    connection.script(f"drop view if exists {view.name}" for view in reversed(views()))
+    connection.script(f"drop view if exists {view.name}" for view in reversed(_views_in_order()))
+
+
+def _views_in_order() -> list[View]:
+    """The views, each after those that it reads."""
+    left = {view.name: view for view in views()}
+    reads = {
+        name: set(re.findall(r"\b(?:from|join) ([a-z_]+)", view.sql)) & (left.keys() - {name})
+        for name, view in left.items()
+    }
+    ordered: list[View] = []
+    while left:
+        ready = [name for name in left if not reads[name] & left.keys()]
+        ordered += [left.pop(name) for name in ready or list(left)]
+    return ordered
 
 
 # -- projection tables ---------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""What kustomizations and applications decide of a resource, as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ledger.cli.text import value, visible
+from ledger.queries.answers import Change
+from ledger.queries.deciding import Decision
+from ledger.queries.effective import Decided
+from ledger.queries.names import ResourceName
+
+MANY = 5
+
+
+def lines(resources: Sequence[ResourceName], decision: Decision | None = None) -> list[str]:
+    """What set the namespace that was asked for, and what decides the field that was."""
+    found = [_made(one) for one in resources if one.set_by]
+    if decision is None:
+        return found
+    found += [line for one in decision.decided for line in _decided(one)]
+    found += [
+        f"  not read: {visible(one)}"
+        for one in sorted({one.unread for one in decision.decided} - {""})
+    ]
+    if decision.each_for_itself:
+        several = decision.each_for_itself
+        named = ", ".join(visible(one or ".") for one in several[:MANY])
+        more = f" and {len(several) - MANY} more" if len(several) > MANY else ""
+        found.append(
+            click.style("this is the document alone", fg="yellow")
+            + f": {len(several)} directories that take it in decide this each for itself ({named}{more}); "
+            "choose one with -n or --path"
+        )
+    return found
+
+
+def title_of(change: Change, resources: Sequence[ResourceName], decision: Decision) -> str:
+    """The name under which a change is shown, be it of the resource or of an input."""
+    known = [*resources, *(one.resource for one in decision.inputs() if one.resource is not None)]
+    found = (one for one in known if one.resource == change.resource)
+    return next((one.title() for one in found), change.path)
+
+
+def _made(one: ResourceName) -> str:
+    what = (
+        f"namespace {visible(one.effective_namespace)}" if one.effective_namespace else "its name"
+    )
+    return f"{visible(one.title())}: {what} set by {visible(one.set_by)} {_inferred()}"
+
+
+def _decided(one: Decided) -> list[str]:
+    where = f" in {visible(one.directory)}" if one.directory else ""
+    head = f"{visible(one.field)} is {value(one.value)}{where} {_inferred()}"
+    setters = [
+        f"{visible(each.path)} {visible(each.field)}".rstrip() for each in one.setters[:MANY]
+    ]
+    return [head, *(f"  decided by {each}" for each in setters)]
+
+
+def _inferred() -> str:
+    return click.style("(inferred)", dim=True)

@@ -1,0 +1,199 @@
+"""What events tell of clusters and applications, as rows, and what has to be settled again for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ledger.contents import digest_bytes
+from ledger.events import (
+    ApplicationChanged,
+    ApplicationCreated,
+    ApplicationDeleted,
+    ClusterSurveyed,
+    LiveObserved,
+    LiveRemoved,
+    RecordedEvent,
+    RefMoved,
+    RevisionObserved,
+    SyncApplied,
+    SyncFailed,
+)
+from ledger.projections import Context, Row, column, key_text
+from ledger.projections.live.rows import (
+    ApplicationRow,
+    BranchRow,
+    ClaimRow,
+    Identity,
+    LookRow,
+    Name,
+    ObjectRow,
+    ScopeRow,
+    SeenRow,
+)
+from ledger.projections.revisions import HEADS
+from ledger.resources import Value
+
+HANDLES = (
+    LiveObserved,
+    LiveRemoved,
+    ClusterSurveyed,
+    ApplicationCreated,
+    ApplicationChanged,
+    ApplicationDeleted,
+    SyncApplied,
+    SyncFailed,
+    RevisionObserved,
+    RefMoved,
+)
+TRACKING, INSTANCE = "argocd.argoproj.io/tracking-id", "app.kubernetes.io/instance"
+APPLICATION = ("argoproj.io", "Application")
+_SEEN = msgspec.json.Decoder(list[tuple[str, str, str, str, str]])
+
+
+def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
+    data = recorded.data
+    if isinstance(data, RevisionObserved):
+        yield from _branch(data.repository, data.branch, context)
+    elif isinstance(data, RefMoved):
+        branch = data.ref.removeprefix(HEADS)
+        if branch != data.ref and context.get(BranchRow, data.repository, branch) is not None:
+            yield from _branch(data.repository, branch, context)
+    elif isinstance(data, LiveObserved):
+        yield from _observed(recorded, data, context)
+    elif isinstance(data, LiveRemoved):
+        yield from _removed(recorded, data)
+    elif isinstance(data, ClusterSurveyed):
+        yield from _surveyed(data, context)
+    elif isinstance(data, SyncApplied | SyncFailed):
+        one = data.sync
+        yield from _application(Name(one.cluster, one.namespace, one.application), context)
+    elif isinstance(data, ApplicationDeleted):
+        yield from _application(Name(data.cluster, data.namespace, data.name), context)
+    elif isinstance(data, ApplicationCreated | ApplicationChanged):
+        told = data.application
+        yield from _application(Name(told.cluster, told.namespace, told.name), context)
+
+
+def _branch(repository: str, branch: str, context: Context) -> Iterable[Row]:
+    row = context.get(BranchRow, repository, branch)
+    if row is None or not row.dirty:
+        yield BranchRow(repository, branch, row.tip if row else "", 1)
+
+
+def _application(name: Name, context: Context) -> Iterable[Row]:
+    name = Name(*map(key_text, name))
+    row = context.get(ApplicationRow, *name)
+    if row is None or not row.dirty:
+        yield ApplicationRow(*name, row.destination if row else "", 1)
+
+
+def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> Iterable[Row]:
+    identity = _identity(data)
+    content = digest_bytes(data.content)
+    claim = claimed(body_of(content, context), identity)
+    yield LookRow(
+        *identity,
+        observed_at=data.observed_at,
+        mark=content.hex(),
+        content=content,
+        managers=digest_bytes(data.managers) if data.managers else None,
+        manager=column(data.manager),
+        changed_at=data.changed_at,
+        owner=column(data.owner),
+        claim=claim,
+        evidence_position=recorded.position,
+        recorded_at=recorded.recorded_at,
+    )
+    yield ObjectRow(*identity, dirty=1)
+    if claim:
+        yield ClaimRow(identity.cluster, claim, *identity[1:])
+
+
+def _removed(recorded: RecordedEvent, data: LiveRemoved) -> Iterable[Row]:
+    identity = _identity(data)
+    yield LookRow(
+        *identity,
+        observed_at=data.observed_at,
+        mark="",
+        content=None,
+        managers=None,
+        manager="",
+        changed_at="",
+        owner="",
+        claim="",
+        evidence_position=recorded.position,
+        recorded_at=recorded.recorded_at,
+    )
+    yield ObjectRow(*identity, dirty=1)
+
+
+def _identity(data: LiveObserved | LiveRemoved) -> Identity:
+    return Identity(
+        *map(key_text, (data.cluster, data.api_group, data.kind, data.namespace, data.name))
+    )
+
+
+def body_of(content: bytes, context: Context) -> Value:
+    """The document of a look; None where it is no JSON."""
+    try:
+        body: Value = msgspec.json.decode(context.content(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return body
+
+
+def claimed(body: Value, identity: Identity) -> str:
+    """The application that an object says it belongs to: by Argo CD's tracking id, else by its label.
+
+    A tracking id counts only for the object that it names: it is copied along with other annotations.
+    The label's name stands behind a `?`, because Helm sets the same label for reasons of its own.
+    """
+    metadata = body.get("metadata") if isinstance(body, dict) else None
+    if not isinstance(metadata, dict):
+        return ""
+    tracking = _member(metadata.get("annotations"), TRACKING)
+    application, _, rest = tracking.partition(":")
+    if application and rest:
+        kind, _, place = rest.partition(":")
+        named = (kind, place.rpartition("/")[2])
+        if named == (f"{identity.api_group}/{identity.kind}", identity.name):
+            return key_text(application)
+    instance = _member(metadata.get("labels"), INSTANCE)
+    return key_text(f"?{instance}") if instance else ""
+
+
+def _member(value: Value, key: str) -> str:
+    held = value.get(key) if isinstance(value, dict) else None
+    return held if isinstance(held, str) else ""
+
+
+def _surveyed(data: ClusterSurveyed, context: Context) -> Iterable[Row]:
+    cluster = key_text(data.cluster)
+    if data.partial:
+        if data.objects:
+            yield from _listed(cluster, data, context)
+    else:
+        for one in data.scopes:
+            key = (cluster, key_text(one.api_group), key_text(one.kind), key_text(one.namespace))
+            row = context.get(ScopeRow, *key)
+            if row is None or row.seen_at < data.observed_at:
+                yield ScopeRow(*key, data.observed_at)
+    if all((one.api_group, one.kind) == APPLICATION for one in data.scopes):
+        return
+    for known in context.find(ApplicationRow, destination=cluster):
+        if not known.dirty:
+            yield known._replace(dirty=1)
+
+
+def _listed(cluster: str, data: ClusterSurveyed, context: Context) -> Iterable[Row]:
+    try:
+        listed = _SEEN.decode(context.content(digest_bytes(data.objects)))
+    except msgspec.MsgspecError:
+        return
+    for group, kind, namespace, name, _ in listed:
+        identity = Identity(cluster, *map(key_text, (group, kind, namespace, name)))
+        row = context.get(SeenRow, *identity)
+        if row is None or row.seen_at < data.observed_at:
+            yield SeenRow(*identity, data.observed_at)

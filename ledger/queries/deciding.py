@@ -1,0 +1,203 @@
+"""Questions about resources as a cluster gets them: which change of which input decided a field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from ledger import fields
+from ledger.errors import AmbiguousError
+from ledger.queries.answers import Blame, Blamed, Change, Revision
+from ledger.queries.asking import Asker
+from ledger.queries.effective import Decided, Place, Setter
+from ledger.queries.names import ResourceName, Scope
+from ledger.resources import Value
+
+MAX_CANDIDATES = 5
+MANY = 20
+_ABSENT: Value = {"": "absent"}
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides a field besides the document itself, and the change that set it last.
+
+    `decided` is empty where the document alone decides. `each_for_itself` are directories that decide
+    the field differently, where nothing was said about which is meant; then nothing is decided here.
+    """
+
+    decided: list[Decided] = []
+    change: Change | None = None
+    setter: Setter | None = None
+    each_for_itself: list[str] = []
+
+    def inputs(self) -> list[Setter]:
+        """The inputs in documents, each once."""
+        found = {(one.path, one.field): one for each in self.decided for one in each.setters}
+        return [one for one in found.values() if one.resource is not None]
+
+
+class Decider:
+    """Asks an open ledger; everything that it says is inferred."""
+
+    def __init__(self, asker: Asker) -> None:
+        self._asker = asker
+
+    def decide(
+        self, resources: Sequence[ResourceName], field: str, scope: Scope, until: str = ""
+    ) -> Decision:
+        """What decides a field, and the newest change that made its value another.
+
+        Costs a reading of every directory that is built with the document, and two for each change
+        that may be the one. Raises AmbiguousError where a namespace or path is given and several
+        directories decide the field differently all the same.
+        """
+        if len(resources) != 1 or not field:
+            return Decision()
+        one = resources[0]
+        moment = self._asker.moment(one.repository, one.branch, until)
+        decided = self._asker.places.decided(one, field, scope, moment.commit_sha)
+        directories = _apart(decided)
+        if directories and (scope.namespace is not None or scope.path):
+            raise _several(one, directories)
+        if directories or not decided:
+            return Decision(each_for_itself=directories)
+        chosen = [each for each in decided if each.directory == decided[0].directory]
+        change, setter = self._newest(one, chosen, field, until)
+        return Decision(decided=chosen, change=change, setter=setter)
+
+    def _newest(
+        self, one: ResourceName, decided: Sequence[Decided], field: str, until: str
+    ) -> tuple[Change | None, Setter | None]:
+        """The newest change after which the field has another value than before."""
+        found: list[tuple[Change, Setter]] = []
+        for setter in _inputs(decided):
+            changes = self._asker.history(
+                [setter.resource], field=setter.field, until=until, limit=MAX_CANDIDATES
+            ) if setter.resource is not None else ()  # fmt: skip
+            found += [(change, setter) for change in changes]
+        found.sort(key=lambda pair: -pair[0].revision.number)
+        directory = decided[0].directory
+        for change, setter in found:
+            after = self._values(one, directory, change.revision.commit_sha, field)
+            if after != self._values(one, directory, self._before(change.revision), field):
+                return change, setter
+        return found[0] if found else (None, None)
+
+    def _before(self, revision: Revision) -> str:
+        return self._asker.first_parent(revision)
+
+    def _values(
+        self, one: ResourceName, directory: str, commit: str, field: str
+    ) -> dict[str, Value]:
+        """The fields that are meant, as a directory had them at a commit; none where it lacked them."""
+        if not commit:
+            return {}
+        for place in self._asker.places.at(one, directory, commit):
+            leaves = fields.leaves(place.one.body)
+            return {leaf: value for leaf, value in leaves if fields.matches(leaf, field)}
+        return {}
+
+    def history(
+        self,
+        resources: Sequence[ResourceName],
+        decision: Decision,
+        *,
+        field: str,
+        until: str = "",
+        limit: int = 0,
+    ) -> Iterator[Change]:
+        """The changes of a field in the document and in every input that decides it, newest first."""
+        found = list(self._asker.history(resources, field=field, until=until))
+        own = {one.resource for one in resources}
+        for setter in decision.inputs():
+            if setter.resource is not None and setter.resource.resource not in own:
+                found += self._asker.history([setter.resource], field=setter.field, until=until)
+        found.sort(key=lambda one: -one.revision.number)
+        yield from found[:limit] if limit else found
+
+    # -- blame -----------------------------------------------------------------------------------
+
+    def blame(self, one: ResourceName, scope: Scope, at: str = "") -> tuple[Blame, list[str]]:
+        """The revision that set each field of the effective resource, with the input where one decides.
+
+        Gives the document's own where no directory is built with it, or several are that differ and
+        none was named: those are the second part. Raises AmbiguousError where one was.
+        """
+        plain = self._asker.blame(one, at=at)
+        places = [
+            place
+            for place in self._asker.places.of(one, scope, plain.moment.commit_sha)
+            if scope.namespace in (None, place.one.namespace)
+        ]
+        apart = sorted({place.directory for place in places}) if not _agree(places) else []
+        if apart and (scope.namespace is not None or scope.path):
+            raise _several(one, apart)
+        if apart or not places:
+            return plain, apart
+        return self._effective(plain, places[0], at), []
+
+    def _effective(self, plain: Blame, place: Place, at: str) -> Blame:
+        own = {each.field: each for each in plain.fields}
+        told: dict[tuple[str, str], Revision | None] = {}
+        found: list[Blamed] = []
+        for leaf, value in fields.leaves(place.one.body):
+            inputs = place.one.decided.get(leaf, ())
+            setters = [self._asker.places.setter(place, each) for each in inputs]
+            setter = next((each for each in setters if each.resource is not None), None)
+            if setter is None:
+                if leaf in own and not inputs:
+                    found.append(own[leaf])
+                continue
+            key = (setter.path, setter.field)
+            if key not in told:
+                told[key] = self._last(setter, at)
+            revision = told[key]
+            if revision is not None:
+                found.append(
+                    Blamed(
+                        field=leaf,
+                        value=value,
+                        revision=revision,
+                        path=setter.path,
+                        input_field=setter.field,
+                    )
+                )
+        return msgspec.structs.replace(plain, fields=found)
+
+    def _last(self, setter: Setter, at: str) -> Revision | None:
+        assert setter.resource is not None
+        changes = self._asker.history([setter.resource], field=setter.field, until=at, limit=1)
+        change = next(iter(changes), None)
+        return change.revision if change is not None else None
+
+
+def _inputs(decided: Sequence[Decided]) -> list[Setter]:
+    """What decides fields, and what takes the document in, each once."""
+    found = {
+        (one.path, one.field): one for each in decided for one in [*each.setters, *each.included]
+    }
+    return list(found.values())
+
+
+def _apart(decided: Sequence[Decided]) -> list[str]:
+    """The directories that decide a field differently; none where all agree."""
+    ways: dict[str, set[tuple[str, ...]]] = {}
+    for one in decided:
+        inputs = tuple(f"{setter.path} {setter.field}" for setter in one.setters)
+        ways.setdefault(one.field, set()).add(inputs)
+    if all(len(several) == 1 for several in ways.values()):
+        return []
+    return sorted({one.directory for one in decided})
+
+
+def _agree(places: Sequence[Place]) -> bool:
+    return all(place.one.decided == places[0].one.decided for place in places[1:])
+
+
+def _several(one: ResourceName, directories: Sequence[str]) -> AmbiguousError:
+    listed = "\n".join(f"  --path {each or '.'}" for each in directories[:MANY])
+    return AmbiguousError(
+        f"{one.title()} is built from {len(directories)} directories that decide this each for itself",
+        hint=f"Choose one:\n{listed}",
+    )

@@ -1,0 +1,343 @@
+"""Resources as a cluster gets them: what kustomizations and applications make of a document.
+
+Everything here is inferred: kustomizations are read, not run, and what a reading does not follow is named.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ledger import fields
+from ledger.documents import Documents
+from ledger.errors import NotFoundError
+from ledger.kustomize.rendering import render
+from ledger.kustomize.results import Effective, Overlay, Rendered
+from ledger.kustomize.trees import Input
+from ledger.projections.live.desired import Source, overlay_of, sources_of
+from ledger.projections.trees import ContextReader, Line, Tree, line_at
+from ledger.queries import names
+from ledger.queries.inputs import directories_made_from
+from ledger.queries.names import ResourceName, Scope
+from ledger.queries.reading import Reading
+from ledger.resources import Value
+from ledger.store import Store
+
+_IDENTITY = re.compile(r"^[0-9a-f]{20}$")
+MAX_ROOTS = 100
+MAX_BUILDS = 400
+APPLICATION = "application "
+
+
+class Setter(msgspec.Struct, frozen=True, kw_only=True):
+    """An input that decides a field: a field of a file, or of an application where no file does.
+
+    `resource` is the document that holds it, null where it is none that is recorded.
+    """
+
+    path: str
+    field: str
+    resource: ResourceName | None = None
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of an effective resource and the inputs that decide it, the most telling first.
+
+    `directory` is where it is built from, `included` are the entries that take the document in; `unread`
+    names what of all that was not read.
+    """
+
+    field: str
+    value: Value
+    directory: str
+    namespace: str
+    name: str
+    grade: str
+    setters: list[Setter]
+    included: list[Setter]
+    unread: str
+
+
+class Deploying(NamedTuple):
+    """One source of an application, and the namespace that it deploys to."""
+
+    called: str
+    namespace: str
+    source: Source
+
+
+class Place(NamedTuple):
+    """A document in one of the directories that take it in."""
+
+    resource: ResourceName
+    directory: str
+    one: Effective
+    rendered: Rendered
+    tree: Tree
+
+    def setters(self, namespace: bool) -> list[str]:
+        """The files or applications that set the namespace, or that change the name."""
+        field = "metadata.namespace" if namespace else "metadata.name"
+        found = self.one.decided.get(field, ())
+        return [one.path for one in found if one.path != self.resource.path]
+
+
+class Places:
+    """Finds what becomes of documents; remembers what it built."""
+
+    def __init__(self, store: Store, documents: Documents) -> None:
+        self._connection = store.connection
+        self._reader = ContextReader(Reading(store, documents))
+        self._builds: dict[tuple[object, ...], tuple[Rendered, Tree]] = {}
+        self._trees: dict[Line, Tree] = {}
+        self._arounds: dict[tuple[Line, str], set[str]] = {}
+        self._known: list[Deploying] | None = None
+
+    # -- names -----------------------------------------------------------------------------------
+
+    def resolve(self, name: str, scope: Scope) -> list[ResourceName]:
+        """As `names.resolve`; namespace and name may also be what a kustomization makes of them.
+
+        What is found by that says so in `set_by`. Raises NotFoundError and AmbiguousError.
+        """
+        try:
+            found = names.resolve(self._connection, name, scope)
+        except NotFoundError as error:
+            found = self._made(name, scope)
+            if not found:
+                raise error from None
+        else:
+            by_name = all(one.path != name for one in found)
+            known = {one.resource for one in found}
+            if scope.namespace is not None and by_name and not _IDENTITY.match(name):
+                found += [one for one in self._made(name, scope) if one.resource not in known]
+        if len(found) > 1 and all(one.path != name for one in found):
+            raise names.ambiguous(name, found)
+        return found
+
+    def _made(self, name: str, scope: Scope) -> list[ResourceName]:
+        """What is called so, in that namespace, only by what a kustomization or application makes of it."""
+        wider = msgspec.structs.replace(scope, namespace=None, path="")
+        kind, slash, rest = name.partition("/")
+        asked = [name] if scope.namespace is not None else []
+        asked += [f"{kind}/{one}" for one in self._bare(rest)] if slash else self._bare(name)
+        setting = self._setting(scope.namespace) if scope.namespace is not None else None
+        found: list[ResourceName] = []
+        for each in asked:
+            for one in names.candidates(self._connection, each, wider):
+                if one.present and one.namespace != scope.namespace:
+                    found += self._as_made(one, rest if slash else name, scope, setting)
+        return found
+
+    def _bare(self, name: str) -> list[str]:
+        """A name without each prefix and suffix that a kustomization gives."""
+        rows = self._connection.rows(
+            "select distinct name_prefix, name_suffix from model_kustomization where present = 1 "
+            "and (name_prefix <> '' or name_suffix <> '') limit 1000"
+        )
+        found = {
+            name[len(prefix) : len(name) - len(suffix)]
+            for prefix, suffix in rows
+            if name.startswith(prefix) and name.endswith(suffix)
+            if len(name) > len(prefix) + len(suffix)
+        }
+        return sorted(found)
+
+    def _setting(self, namespace: str) -> set[str]:
+        """The directories in which a namespace is set, and those that an application deploys to it."""
+        rows = self._connection.rows(
+            "select directory from model_kustomization where present = 1 and namespace = ?",
+            [namespace],
+        )
+        into = [one.source.path for one in self._applications("") if one.namespace == namespace]
+        return {row[0] for row in rows}.union(into)
+
+    def _as_made(
+        self, one: ResourceName, called: str, scope: Scope, setting: set[str] | None
+    ) -> Iterator[ResourceName]:
+        if setting is not None:
+            line = self._line(one, "")
+            if line is None or setting.isdisjoint(self._around(one, line)):
+                return
+        inputs: dict[str, None] = {}
+        matched = False
+        for place in self.of(one, scope):
+            there = scope.namespace in (None, place.one.namespace)
+            if there and place.one.name == called:
+                matched = True
+                inputs.update(dict.fromkeys(place.setters(scope.namespace is not None)))
+        if matched:
+            told = list(inputs)
+            more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+            yield msgspec.structs.replace(
+                one,
+                effective_namespace=scope.namespace or "",
+                set_by=f"{told[0]}{more}" if told else "",
+            )
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def of(self, resource: ResourceName, scope: Scope, commit: str = "") -> list[Place]:
+        """The effective resources that a document becomes, one for each directory that is built with it.
+
+        Only directories whose path, or whose document's path, holds the scope's path. Costs a reading of
+        each, at most MAX_ROOTS.
+        """
+        line = self._line(resource, commit)
+        if line is None or len(self._builds) > MAX_BUILDS:
+            return []
+        around = self._around(resource, line)
+        applications = [
+            one
+            for one in self._applications(resource.repository)
+            if one.source.path in around and _follows(one.source, resource.branch)
+        ]
+        roots: list[tuple[str, Deploying | None]] = [(one.source.path, one) for one in applications]
+        built = {directory for directory, _ in roots}
+        roots += [(one, None) for one in self._tops(line, around) if one not in built]
+        found: list[Place] = []
+        for directory, application in roots[:MAX_ROOTS]:
+            if scope.path in directory or scope.path in resource.path:
+                found += self._at(resource, line, directory, application)
+        return found
+
+    def at(self, resource: ResourceName, directory: str, commit: str) -> list[Place]:
+        """What a document became in one directory at a commit; nothing where it was not taken in."""
+        line = self._line(resource, commit)
+        if line is None or len(self._builds) > MAX_BUILDS:
+            return []
+        application = next(
+            (one for one in self._applications(resource.repository)
+             if one.source.path == directory and _follows(one.source, resource.branch)),
+            None,
+        )  # fmt: skip
+        return list(self._at(resource, line, directory, application))
+
+    def _applications(self, repository: str) -> list[Deploying]:
+        if self._known is None:
+            rows = self._connection.rows(
+                "select application_namespace, application, destination_namespace, facts "
+                "from applications where present = 1 order by 1, 2, controller_cluster"
+            )
+            self._known = [
+                Deploying(f"{APPLICATION}{where}/{name}", namespace, source)
+                for where, name, namespace, facts in rows
+                for source in sources_of(facts)
+            ]
+        return [one for one in self._known if repository in ("", one.source.repository)]
+
+    def _around(self, resource: ResourceName, line: Line) -> set[str]:
+        """The directories that a document is part of."""
+        key = (line, resource.path)
+        if key not in self._arounds:
+            self._arounds[key] = directories_made_from(
+                self._connection, line.repository, line.branch, line.number, [resource.path]
+            )
+        return self._arounds[key]
+
+    def _line(self, resource: ResourceName, commit: str) -> Line | None:
+        if not commit:
+            rows = self._connection.rows(
+                "select tip from model_branch where repository = ? and branch = ?",
+                [resource.repository, resource.branch],
+            )
+            commit = rows[0][0] if rows else ""
+        return (
+            line_at(self._reader, resource.repository, resource.branch, commit) if commit else None
+        )
+
+    def _tops(self, line: Line, around: set[str]) -> list[str]:
+        """The directories with a kustomization that no other one of them takes in."""
+        rows = self._connection.rows(
+            "select directory, target, kind from model_reference where repository = ? and branch = ? "
+            "and since <= ? and (until is null or until > ?) and kind in ('file', 'directory')",
+            [line.repository, line.branch, line.number, line.number],
+        ) if around else []  # fmt: skip
+        with_one = {directory for directory, _, _ in rows if directory in around}
+        taken_in = {
+            target
+            for directory, target, kind in rows
+            if directory in around and kind == "directory"
+        }
+        return sorted(with_one - taken_in)
+
+    def _at(
+        self,
+        resource: ResourceName,
+        line: Line,
+        directory: str,
+        application: Deploying | None,
+    ) -> Iterator[Place]:
+        rendered, tree = self._built(line, directory, application)
+        documents = tree.documents(resource.path) or ()
+        own = [
+            number
+            for number, one in enumerate(documents)
+            if (one.api_group, one.kind, one.namespace, one.name or resource.path)
+            == (resource.api_group, resource.kind, resource.namespace, resource.name)
+        ]
+        for one in rendered.resources:
+            if one.path == resource.path and one.number in own:
+                yield Place(resource, directory, one, rendered, tree)
+
+    def _built(
+        self, line: Line, directory: str, application: Deploying | None
+    ) -> tuple[Rendered, Tree]:
+        key = (line, directory, application)
+        if key not in self._builds:
+            tree = self._trees.setdefault(line, Tree(self._reader, line))
+            overlay = None
+            if application is not None:
+                body = overlay_of(application.source)
+                overlay = Overlay(application.called, body, application.namespace)
+            self._builds[key] = (render(directory, tree, overlay=overlay), tree)
+        return self._builds[key]
+
+    # -- fields ----------------------------------------------------------------------------------
+
+    def decided(
+        self, resource: ResourceName, field: str, scope: Scope, commit: str = ""
+    ) -> list[Decided]:
+        """The fields of a document that something else decides, one for each directory and field."""
+        found: list[Decided] = []
+        for place in self.of(resource, scope, commit):
+            if scope.namespace is not None and place.one.namespace != scope.namespace:
+                continue
+            leaves = dict(fields.leaves(place.one.body))
+            for leaf, inputs in place.one.decided.items():
+                if leaf in leaves and fields.matches(leaf, field):
+                    found.append(self._decided(place, leaf, leaves[leaf], inputs))
+        return found
+
+    def _decided(self, place: Place, leaf: str, value: Value, inputs: Sequence[Input]) -> Decided:
+        unread = sorted({one.text() for one in place.rendered.unread})
+        return Decided(
+            field=leaf,
+            value=value,
+            directory=place.directory,
+            namespace=place.one.namespace,
+            name=place.one.name,
+            grade="inferred",
+            setters=[self.setter(place, one) for one in inputs],
+            included=[self.setter(place, one) for one in place.one.included],
+            unread="; ".join(unread[:3]),
+        )
+
+    def setter(self, place: Place, one: Input) -> Setter:
+        """An input with the document that holds it."""
+        if one.path.startswith(APPLICATION):
+            return Setter(path=one.path, field=one.field)
+        scope = Scope(repository=place.resource.repository, branch=place.resource.branch)
+        documents = names.at_path(self._connection, one.path, scope)
+        if one.path == place.resource.path:
+            documents = [each for each in documents if each.resource == place.resource.resource]
+        return Setter(path=one.path, field=one.field, resource=documents[0] if documents else None)
+
+
+def _follows(source: Source, branch: str) -> bool:
+    """Whether a source may take what lands on a branch. HEAD may be any: Git alone knows which."""
+    wanted = source.target_revision.removeprefix("refs/heads/").removeprefix("origin/")
+    return wanted in ("", "HEAD", branch)

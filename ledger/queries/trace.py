@@ -1,0 +1,351 @@
+"""From a live object back to who approved what it is: live, desired, revision, pull request, approvers, sync.
+
+Every hop says how well it is known, why, and which events show it; the chain is known no better than
+its weakest hop. Two verdicts stand apart: whether the object is as Git has it, and whether what made
+it so was approved, judged by the worst of the changes that set its fields.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import msgspec
+
+from ledger import fields
+from ledger.errors import NotFoundError
+from ledger.queries.answers import Differing, Finding, Hop, Revision, Setting, Trace
+from ledger.queries.asking import Asker
+from ledger.queries.deployed import LIVE, PARTLY, ROLLED_BACK, where_live
+from ledger.queries.objects import Object, find_object
+from ledger.resources import Value
+from ledger.store import Store
+from ledger.store.drivers import Connection
+
+GRADES = ("proved", "reported", "inferred", "unlinked")
+VERDICTS = ("approved", "waived", "unknown", "unapproved", "unexplained")
+_BROKEN = ("drifted", "extra", "unknown", "not_observed", "absent")
+
+
+class Tracer:
+    """Traces objects of one open ledger."""
+
+    def __init__(self, store: Store, asker: Asker) -> None:
+        self._store = store
+        self._connection: Connection = store.connection
+        self._asker = asker
+
+    def trace(
+        self, name: str, *, namespace: str | None = None, cluster: str = "", field: str = ""
+    ) -> Trace:
+        """The trace of an object, or of one field of it.
+
+        A few indexed reads, and one look at all syncs. Raises NotFoundError with near names, and
+        AmbiguousError with the objects that answer, such as one in each of several clusters.
+        """
+        one = find_object(self._connection, name, namespace=namespace, cluster=cluster)
+        differences = [*_differing(one.differences), *_differing(one.excuses, excused=True)]
+        settings = self._settings(one)
+        if field:
+            differences, settings = self._narrowed(one, field, differences, settings)
+        settings.sort(key=_badness, reverse=True)
+        chosen = next((each for each in settings if each.revision is not None), None)
+        hops = [
+            self._live(one),
+            self._desired(one, differences, bool(field)),
+            *self._behind(one, chosen),
+        ]
+        weakest = max(hops, key=lambda hop: GRADES.index(hop.grade))
+        environment, tier = self._environment(one)
+        return Trace(
+            cluster=one.cluster,
+            api_group=one.api_group,
+            kind=one.kind,
+            namespace=one.namespace,
+            name=one.name,
+            environment=environment,
+            tier=tier,
+            application=one.application,
+            observed_at=one.observed_at,
+            seen_at=self._seen_at(one),
+            state=Finding(verdict=one.state, reason=one.reason),
+            approval=_judged(settings, one, bool(field)),
+            grade=weakest.grade,
+            weakest=weakest.hop,
+            decides=chosen.revision.commit_sha if chosen and chosen.revision else "",
+            hops=hops,
+            differences=differences,
+            settings=settings,
+        )
+
+    # -- what set it -----------------------------------------------------------------------------
+
+    def _settings(self, one: Object) -> list[Setting]:
+        rows = self._connection.rows(
+            "select field, repository, branch, commit_sha, path, input_field from model_live_origin "
+            "where object = ? order by field, number",
+            [one.object],
+        )
+        differing = {each.field for each in _differing(one.differences)}
+        found: list[Setting] = []
+        for field, repository, branch, commit, path, input_field in rows:
+            revision = self._asker.revision(repository, branch, commit) if commit else None
+            if revision is not None:
+                verdict, reason = revision.approval.verdict, revision.approval.reason
+            elif field in differing:
+                verdict, reason = "unexplained", "it is not as Git has it, and no commit did that"
+            else:
+                verdict, reason = "unexplained", "no commit that the ledger knows set it"
+            found.append(
+                Setting(
+                    field=field,
+                    path=path,
+                    input_field=input_field,
+                    approval=verdict,
+                    reason=reason,
+                    revision=revision,
+                )
+            )
+        return found
+
+    def _narrowed(
+        self,
+        one: Object,
+        field: str,
+        differences: Sequence[Differing],
+        settings: Sequence[Setting],
+    ) -> tuple[list[Differing], list[Setting]]:
+        """What concerns the fields that are meant; NotFoundError where there is none."""
+        leaves = self._leaves(one)
+        known = {*leaves, *(each.field for each in differences)}
+        meant = [each for each in sorted(known) if each and fields.matches(each, field)]
+        if not meant and not leaves:
+            meant = [field]  # nobody saw which fields it has
+        if not meant:
+            near = difflib.get_close_matches(field, sorted(known), 5, 0.3)
+            hint = "\n".join(["Fields like it:", *(f"  {each}" for each in near)]) if near else ""
+            raise NotFoundError(f"{one.title()} has no field {field!r}", hint=hint)
+        places = {each.field for each in settings}
+        deciding = {
+            max((place for place in places if fields.under(each, place)), key=len, default="")
+            for each in meant
+        }
+        return (
+            [each for each in differences if fields.matches(each.field, field)],
+            [each for each in settings if each.field in deciding],
+        )
+
+    def _leaves(self, one: Object) -> list[str]:
+        """The fields of the object as the last look saw it."""
+        rows = self._connection.rows(
+            "select content from model_live_look where cluster = ? and api_group = ? and kind = ? "
+            "and namespace = ? and name = ? and content is not null "
+            "order by observed_at desc, mark desc limit 1",
+            [one.cluster, one.api_group, one.kind, one.namespace, one.name],
+        )
+        if not rows:
+            return []
+        try:
+            body: Value = msgspec.json.decode(self._store.content(bytes(rows[0][0])))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return []
+        return [path for path, _ in fields.leaves(body)]
+
+    # -- hops ------------------------------------------------------------------------------------
+
+    def _live(self, one: Object) -> Hop:
+        evidence = [one.evidence_position] if one.evidence_position >= 0 else []
+        if not one.present:
+            looked = one.state != "not_observed"
+            return Hop(
+                hop="live",
+                grade="reported" if looked else "unlinked",
+                what=f"not there in cluster {one.cluster}" if looked else "not looked at",
+                reason="a look at the cluster did not find it" if looked else one.reason,
+                evidence=evidence,
+            )
+        changed = f", changed at {one.changed_at}" if one.changed_at else ""
+        by = f" by {one.manager}" if one.manager else ""
+        return Hop(
+            hop="live",
+            grade="reported",
+            what=f"as it is since {one.observed_at} or before, last looked at {self._seen_at(one)}",
+            reason=f"the cluster showed it{changed}{by if changed else ''}",
+            evidence=evidence,
+        )
+
+    def _seen_at(self, one: Object) -> str:
+        """When somebody last looked for it; empty if nobody ever did."""
+        identity = [one.cluster, one.api_group, one.kind]
+        [[seen]] = self._connection.rows(
+            "select max(seen_at) from (select seen_at from model_live_seen where cluster = ? "
+            "and api_group = ? and kind = ? and namespace = ? and name = ? union all "
+            "select seen_at from model_live_scope where cluster = ? and api_group = ? and kind = ? "
+            "and namespace in ('', ?)) s",
+            [*identity, one.namespace, one.name, *identity, one.namespace],
+        )
+        return max(one.observed_at, seen or "")
+
+    def _desired(self, one: Object, differences: Sequence[Differing], narrowed: bool) -> Hop:
+        standing = any(not each.excuse for each in differences)
+        broken = standing if narrowed and one.state == "drifted" else one.state in _BROKEN
+        if not one.path:
+            return Hop(
+                hop="desired", grade="unlinked", what="nothing", reason=one.reason, evidence=[]
+            )
+        by = f", by application {one.application}" if one.application else ""
+        what = f"{one.repository}:{one.path}{by}"
+        intact = f"what differs is elsewhere: {one.reason}"
+        reason = intact if one.state == "drifted" and not broken else one.reason
+        return Hop(
+            hop="desired",
+            grade="unlinked" if broken else one.grade,
+            what=what,
+            reason=reason,
+            evidence=self._positions("model_revision", one, one.synced_commit_sha),
+        )
+
+    def _behind(self, one: Object, chosen: Setting | None) -> list[Hop]:
+        """The hops from the change that decides on."""
+        if chosen is None or chosen.revision is None:
+            why = "no commit that the ledger knows made it so"
+            return [_unlinked(hop, why) for hop in ("revision", "pull_request", "approval", "sync")]
+        revision = chosen.revision
+        own = chosen.path == one.path
+        told = f"{revision.commit_sha[:12]} {revision.subject}"
+        return [
+            Hop(
+                hop="revision",
+                grade="proved" if own else "inferred",
+                what=f"{told}, by {revision.author.name}, landed {revision.landed_at}",
+                reason="the recorded changes of the file set it"
+                if own
+                else f"{chosen.path} decides it, as its kustomizations are read",
+                evidence=self._positions("model_revision", one, revision.commit_sha),
+            ),
+            self._pull_request(one, revision),
+            self._approved(one, revision),
+            self._sync(one, chosen, revision),
+        ]
+
+    def _pull_request(self, one: Object, revision: Revision) -> Hop:
+        link = revision.pull_request
+        evidence = [
+            row[0]
+            for row in self._connection.rows(
+                "select evidence_position from model_link where repository = ? and commit_sha = ? "
+                "and best = 1",
+                [one.repository, revision.commit_sha],
+            )
+        ]
+        return Hop(
+            hop="pull_request",
+            grade=link.grade,
+            what=f"#{link.number}" if link.number is not None else "none",
+            reason=link.reason,
+            evidence=evidence,
+        )
+
+    def _approved(self, one: Object, revision: Revision) -> Hop:
+        approval, number = revision.approval, revision.pull_request.number
+        evidence = [
+            row[0]
+            for row in self._connection.rows(
+                "select evidence_position from model_approval where repository = ? and number = ? "
+                "union select evidence_position from model_review where repository = ? and number = ? "
+                "and counts = 1 order by 1",
+                [one.repository, number, one.repository, number],
+            )
+        ]
+        who = ", ".join(approval.approvers) or "nobody"
+        at = f" at {approval.approved_at}" if approval.approved_at else ""
+        return Hop(
+            hop="approval",
+            grade="unlinked" if approval.verdict == "unknown" or number is None else "reported",
+            what=f"{approval.verdict}: {who}{at}" if approval.approvers else approval.verdict,
+            reason=approval.reason,
+            evidence=evidence,
+        )
+
+    def _sync(self, one: Object, chosen: Setting, revision: Revision) -> Hop:
+        found = where_live(
+            self._connection,
+            revision.repository,
+            revision.branch,
+            number=revision.number,
+            commit=revision.commit_sha,
+            paths=[chosen.path],
+            only=(one.app_cluster, one.app_namespace, one.application),
+        )
+        if not found:
+            return _unlinked("sync", f"no sync of {one.application or 'it'} is linked to it")
+        [deployed] = found
+        words = {LIVE: "live", PARTLY: "partly live", ROLLED_BACK: "rolled back"}
+        if deployed.state not in words:
+            return _unlinked("sync", deployed.reason)
+        already = f"at {deployed.known_at} already, unknown since when"
+        when = f"since {deployed.since}" if deployed.since else already
+        by = f", {deployed.initiated_by}" if deployed.initiated_by else ""
+        return Hop(
+            hop="sync",
+            grade=deployed.grade,
+            what=f"{words[deployed.state]} {when}{by}",
+            reason=deployed.reason,
+            evidence=[] if deployed.evidence_position is None else [deployed.evidence_position],
+        )
+
+    def _positions(self, table: str, one: Object, commit: str) -> list[int]:
+        rows = self._connection.rows(
+            f"select evidence_position from {table} where repository = ? and branch = ? "  # noqa: S608
+            "and commit_sha = ?",
+            [one.repository, one.branch, commit],
+        )
+        return [row[0] for row in rows]
+
+    def _environment(self, one: Object) -> tuple[str, str]:
+        rows = self._connection.rows(
+            "select environment, tier from applications where controller_cluster = ? "
+            "and application_namespace = ? and application = ?",
+            [one.app_cluster, one.app_namespace, one.application],
+        )
+        return (str(rows[0][0]), str(rows[0][1])) if rows else ("", "")
+
+
+def _badness(one: Setting) -> tuple[int, str, int]:
+    """Worst approval first, then what landed last."""
+    revision = one.revision
+    landed = (revision.landed_at, revision.number) if revision is not None else ("", 0)
+    return (VERDICTS.index(one.approval), *landed)
+
+
+def _unlinked(hop: str, reason: str) -> Hop:
+    return Hop(hop=hop, grade="unlinked", what="none", reason=reason, evidence=[])
+
+
+def _differing(text: str, *, excused: bool = False) -> list[Differing]:
+    told = msgspec.json.decode(text) if text else []
+    return [
+        Differing(
+            field=one["field"],
+            action=one["action"],
+            desired=one.get("desired"),
+            live=one.get("live"),
+            excuse=one.get("reason", "") if excused else "",
+        )
+        for one in told
+    ]
+
+
+def _judged(settings: Sequence[Setting], one: Object, narrowed: bool) -> Finding:
+    """The worst over what set the fields, as `live_resources` judges it; `settings` stand worst first."""
+    if one.state in ("derived", "not_observed"):
+        return Finding(verdict="", reason=f"there is nothing to approve: {one.reason}")
+    if one.state in ("absent", "extra") or (one.state == "drifted" and not narrowed):
+        return Finding(verdict="unexplained", reason=f"it is not as Git has it: {one.reason}")
+    if not settings:
+        return Finding(verdict="unknown", reason="nothing is known of what set it")
+    worst = settings[0]
+    by = f" by {worst.revision.commit_sha[:12]}" if worst.revision is not None else ""
+    return Finding(
+        verdict=worst.approval, reason=f"{worst.field or 'the whole'}, set{by}: {worst.reason}"
+    )
