@@ -6,7 +6,10 @@ before), and not be dismissed by then. Nobody approves for themselves: whoever w
 request or pushed to it needs the approval of another person, so a lone approval must come from
 somebody else, while two people who both pushed may approve for each other. The author's own never
 counts. Where it is not known who wrote or pushed, any one approval may be their own. Bots approve
-nothing. Changes that anybody requested, bot or person, and that still stand at the merge make it unapproved.
+nothing. Changes that anybody requested, bot or person, and that still stand at the merge make it
+unapproved. Whoever has no write access, as the forge tells it, neither approves nor blocks; where
+it does not tell, they do. Who pushed is known from told pushes alone: where these are too few for
+the commits, a lone approval stands, and the reason names the doubt.
 
 Doubt never makes an approval. Only where its forge told nothing of the pull request is the verdict
 *unknown*. People are compared by login, in any case. Not judged here: how many approvals the forge
@@ -24,7 +27,10 @@ CHANGES_REQUESTED, DISMISSED = "changes_requested", "dismissed"
 _STRICTNESS = {APPROVED: 0, DISMISSED: 1, CHANGES_REQUESTED: 2}
 _LATER = "a later review of the same person takes its place"
 _STANDS = f"{CHANGES_REQUESTED}: it stands"
+# The associations with which GitHub lets a review count (`author_association`).
+_WRITERS = frozenset({"OWNER", "MEMBER", "COLLABORATOR"})
 _MAX_LOGIN = 255
+_MAX_ASSOCIATION = 32
 _SHOWN = 3
 
 
@@ -33,18 +39,23 @@ class Proposal:
     """A pull request as it merged: whose it is, who pushed to it, its head. Times are UTC text.
 
     `head` is the one that merged, else the present one; `merged_at` is empty where none was told.
+    `commits` counts its commits, 0 where that is not told; `pushes` the pushes told up to the merge,
+    which do not include that of what it was opened with.
     """
 
     author: str = ""
     contributors: frozenset[str] = frozenset()
     head: str = ""
     merged_at: str = ""
+    commits: int = 0
+    pushes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
     """One review. `state` is what it said: approved, changes_requested, dismissed where only that is
-    told, anything else being a comment. `commit` is the head it was given at. Empty is not told."""
+    told, anything else being a comment. `commit` is the head it was given at, `association` how its
+    reviewer belongs to the repository, in the words of GitHub. Empty is not told."""
 
     review: str
     reviewer: str = ""
@@ -54,6 +65,7 @@ class Review:
     submitted_at: str = ""
     dismissed: bool = False
     dismissed_at: str = ""
+    association: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,12 @@ def _person(review: Review) -> str:
 def _is_opinion(one: Review, proposal: Proposal) -> bool:
     """Whether it can take the place of an earlier review of the same person."""
     told = _person(one) and one.submitted_at and one.state in _STRICTNESS
-    return bool(told) and not _after_merge(one.submitted_at, proposal)
+    return bool(told) and _may_write(one) and not _after_merge(one.submitted_at, proposal)
+
+
+def _may_write(one: Review) -> bool:
+    """Whether its reviewer can write to the repository, as far as told."""
+    return not one.association or one.association.upper() in _WRITERS
 
 
 def _after_merge(at: str, proposal: Proposal) -> bool:
@@ -153,12 +170,12 @@ def _refusal(one: Review, proposal: Proposal, last: dict[str, Review]) -> str:
         return f"dismissed: {one.dismissed_at or 'the forge does not tell when'}"
     superseded = _is_opinion(one, proposal) and last[_person(one)] != one
     if one.state == CHANGES_REQUESTED:
-        return f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _STANDS
+        return f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _no_access(one) or _STANDS
     if superseded:
         return f"superseded: {_LATER}"
     if one.state == DISMISSED:
         return "dismissed: what it said before is not told"
-    return _wrong_person(one, proposal) or _wrong_head(one, proposal)
+    return _wrong_person(one, proposal) or _wrong_head(one, proposal) or _no_access(one)
 
 
 def _wrong_person(one: Review, proposal: Proposal) -> str:
@@ -170,6 +187,11 @@ def _wrong_person(one: Review, proposal: Proposal) -> str:
     if who == person(proposal.author):
         return "self: the author's own"
     return ""
+
+
+def _no_access(one: Review) -> str:
+    told = one.association[:_MAX_ASSOCIATION]
+    return "" if _may_write(one) else f"no_write_access: has no write access: {told}"
 
 
 def _wrong_head(one: Review, proposal: Proposal) -> str:
@@ -215,7 +237,7 @@ def _verdict(
     if standing:
         return UNAPPROVED, f"changes that {_who(standing[-1])} requested stood at the merge"
     if able:
-        return APPROVED, f"approved by {names} at the head that merged"
+        return APPROVED, f"approved by {names} at the head that merged{_doubt(proposal, able)}"
     tried = [
         f"{_who(one.review)} ({one.reason})"
         for one in reversed(rulings)
@@ -224,6 +246,16 @@ def _verdict(
     if tried:
         return UNAPPROVED, f"no approval counts: {', '.join(tried[:_SHOWN])}"
     return UNAPPROVED, "nobody approved it"
+
+
+def _doubt(proposal: Proposal, able: Sequence[Review]) -> str:
+    """What the told pushes leave open; nothing where two approve, as each covers the other.
+
+    The opening and every push bring at least a commit each.
+    """
+    if len({_person(one) for one in able}) > 1 or proposal.commits <= 1 + proposal.pushes:
+        return ""
+    return f"; who pushed its {proposal.commits} commits is not all told"
 
 
 def _who(review: Review) -> str:

@@ -56,6 +56,11 @@ class Control:
     digest: str
     file: str
 
+    @property
+    def judges_state(self) -> bool:
+        """Whether its population is a state as of the log position, and not of a period."""
+        return not self.parameters
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -94,6 +99,12 @@ class Result:
     def population(self) -> int:
         """How many items there are."""
         return len(self.items)
+
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """When the first and the last of the items are of (UTC), or the one time of all of them."""
+        times = [one.occurred_at for one in self.items if one.occurred_at]
+        return tuple(dict.fromkeys((min(times), max(times)))) if times else ()
 
     def of(self, *outcomes: str) -> tuple[Item, ...]:
         """The items with one of these outcomes."""

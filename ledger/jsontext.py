@@ -141,7 +141,8 @@ def _read(text: str, start: int) -> tuple[Any, int]:
     except RecursionError:
         raise _BrokenError("it is nested too deeply", start) from None
     except ValueError as error:  # a number of thousands of digits, or one that is none
-        raise _BrokenError(f"no JSON: {error}", start) from None
+        reason = "a number has too many digits" if "digits" in str(error) else str(error)
+        raise _BrokenError(f"no JSON: {reason}", start) from None
 
 
 def _checked(place: str, text: str, value: Any) -> Value | Fault:

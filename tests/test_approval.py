@@ -98,6 +98,44 @@ def test_a_dismissal_after_the_merge_takes_nothing_back() -> None:
     assert verdict(PULL, late)[0] == APPROVED
 
 
+@pytest.mark.parametrize("association", ["", "OWNER", "MEMBER", "COLLABORATOR", "Member"])
+def test_whoever_may_write_or_is_not_told_of_approves_and_blocks(association: str) -> None:
+    assert verdict(PULL, review(association=association))[0] == APPROVED
+    no = review("carol", "changes_requested", association=association)
+    assert verdict(PULL, review(), no)[0] == UNAPPROVED
+
+
+@pytest.mark.parametrize("association", ["NONE", "none", "CONTRIBUTOR", "FIRST_TIMER", " "])
+def test_whoever_has_no_write_access_neither_approves_nor_blocks(association: str) -> None:
+    yes, no = review(minute=10), review("carol", "changes_requested", association=association)
+    assert verdict(PULL, yes, no)[0] == APPROVED
+    assert words(PULL, yes, no) == ["", "no_write_access"]
+    assert words(PULL, review(association=association)) == ["no_write_access"]
+    # Nor does it take the place of what the same person said while it counted.
+    stands = review("carol", "changes_requested", minute=5)
+    later = review("carol", minute=20, association=association)
+    assert verdict(PULL, yes, stands, later)[0] == UNAPPROVED
+
+
+@pytest.mark.parametrize(
+    ("commits", "pushes", "doubted"),
+    [(0, 0, False), (1, 0, False), (2, 0, True), (2, 1, False), (5, 3, True), (5, 4, False)],
+)
+def test_a_lone_approval_names_the_doubt_where_pushes_do_not_cover_the_commits(
+    commits: int, pushes: int, doubted: bool
+) -> None:
+    pull = replace(PULL, commits=commits, pushes=pushes)
+    doubt = f"; who pushed its {commits} commits is not all told" if doubted else ""
+    assert verdict(pull, review()) == (
+        APPROVED,
+        f"approved by bob at the head that merged{doubt}",
+    )
+    # Each of two approves for the other, whoever pushed.
+    assert verdict(pull, review(), review("carol"))[1] == (
+        "approved by bob and carol at the head that merged"
+    )
+
+
 # -- no, each with its own reason ------------------------------------------------------------------
 
 
@@ -129,6 +167,12 @@ def test_a_dismissal_after_the_merge_takes_nothing_back() -> None:
         (review(submitted_at=""), "undated: the forge does not tell when it was given"),
         (review(commit=""), "unknown_head: the forge does not tell at which head it was given"),
         (review(state="changes_requested"), "changes_requested: it stands"),
+        (review(association="NONE"), "no_write_access: has no write access: NONE"),
+        (review(association="x" * 99), f"no_write_access: has no write access: {'x' * 32}"),
+        (
+            review(commit=OLD, association="NONE"),
+            f"stale: given at {OLD[:12]}, but {HEAD[:12]} merged",
+        ),
     ],
     ids=lambda value: value[:24] if isinstance(value, str) else "",
 )
@@ -251,6 +295,7 @@ REVIEWS = st.lists(
         submitted_at=MINUTES,
         dismissed=st.sampled_from([False, False, False, True]),
         dismissed_at=MINUTES,
+        association=st.sampled_from(["", "", "MEMBER", "member", "NONE"]),
     ),
     max_size=7,
     unique_by=lambda one: one.review,
@@ -323,6 +368,7 @@ def test_an_approval_stands_on_what_was_said_at_that_head_by_then(
         if one.review in counted:
             assert (one.state, one.commit, one.is_bot) == ("approved", pull.head, False)
             assert one.submitted_at
+            assert one.association != "NONE"
             assert not pull.merged_at or one.submitted_at <= pull.merged_at
             assert not one.dismissed or one.dismissed_at > pull.merged_at > ""
     if judged.verdict == APPROVED:

@@ -44,6 +44,7 @@ LIVE: dict[str, Any] = {
     "name": "api", "observed_at": "2026-10-01T00:00:00Z", "application": "payments",
     "repository": "infra", "branch": "main", "path": "a.yaml", "seen_at": "2026-10-01T00:00:00Z",
     "manager": "argocd", "changed_at": "", "differences": "[]", "state": "in_sync",
+    "controller_cluster": "hub", "application_namespace": "argocd",
     "approval": "approved", "grade": "proved",
     "synced_commit_sha": "aaa", "changed_commit_sha": "aaa", "pull_request": 12, "reason": "as declared",
     "evidence_position": 41, "recorded_at": "2026-10-01T00:01:00Z",

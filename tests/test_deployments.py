@@ -402,12 +402,19 @@ def test_a_revision_off_the_tracked_branch_is_shown_as_such(story: Story) -> Non
     side = story.repo.commit(
         {"apps/shop/api.yaml": manifest("api", 9)}, branch="hotfix", parents=[first]
     )
+    story.commit({"apps/shop/api.yaml": manifest("api", 2)})
+    last = story.commit({"apps/shop/api.yaml": manifest("api", 3)})
     story.application("shop", "apps/shop")
     story.sync("shop", 1, first, number=3)
     story.sync("shop", 2, side)
-    story.look(3)
+    story.sync("shop", 3, last)
+    story.look(4)
     ledger = story.told()
-    assert shipped(ledger)[1:] == [("00:02", "off_mainline", None)]
+    assert shipped(ledger)[1:] == [
+        ("00:02", "off_mainline", None),
+        ("00:03", "shipped", 2),
+        ("00:03", "shipped", 3),
+    ]
     [item] = ledger.rows(
         "select commit_sha, approval, reason from applied_changes where kind = 'off_mainline'"
     )
@@ -428,34 +435,61 @@ def test_another_source_is_no_change_of_what_was_before(story: Story) -> None:
     assert shipped(ledger)[1:] == [("00:02", "source_changed", 1), ("00:03", "shipped", 2)]
 
 
-def test_after_a_forced_push_what_was_shipped_is_counted_from_the_last_common_revision(
-    story: Story, database_url: str
+def test_another_branch_is_another_source(story: Story) -> None:
+    """Numbers of two branches say nothing about each other."""
+    first = story.commit({"apps/shop/api.yaml": manifest("api")})
+    story.repo.make_branch("release", first)
+    for replicas in (2, 3):
+        story.commit({"apps/shop/api.yaml": manifest("api", replicas)})
+    late = story.repo.commit({"apps/shop/api.yaml": manifest("api", 7)}, branch="release")
+    story.application("shop", "apps/shop")
+    story.sync("shop", 1, story.revisions[2], number=3)
+    source = {"repoURL": URL, "path": "apps/shop", "targetRevision": "release"}
+    story.sync("shop", 2, late, source=source)
+    story.look(3)
+    ledger = story.ledger("ledger", branches=["main", "release"])
+    ledger.grow()
+    story.tell(ledger, 0)
+    assert kinds(ledger) == ["unknown_since", "source_changed"]
+    assert shipped(ledger) == [("00:01", "unknown_since", 3), ("00:02", "source_changed", 2)]
+
+
+@pytest.mark.parametrize("moved_first", [True, False])
+def test_what_was_applied_before_a_forced_push_stays_known(
+    story: Story, database_url: str, moved_first: bool
 ) -> None:
-    story.commit({"apps/shop/api.yaml": manifest("api")})
-    base = story.repo.tip()
-    displaced = story.commit({"apps/shop/api.yaml": manifest("api", 2)})
+    base = story.commit({"apps/shop/api.yaml": manifest("api")})
+    common = story.commit({"apps/shop/api.yaml": manifest("api", 2)})
+    gone = [story.commit({"apps/shop/api.yaml": manifest("api", n)}) for n in (3, 4, 5)]
     story.application("shop", "apps/shop")
     story.sync("shop", 1, base, number=3)
-    story.sync("shop", 2, displaced)
-    story.look(3)
+    story.sync("shop", 2, gone[1])
+    story.sync("shop", 3, gone[2])
+    story.look(4)
     ledger = story.ledger("ledger", database_url)
     ledger.grow()
-    story.repo.force(base)
-    last = [story.commit({"apps/shop/api.yaml": manifest("api", n)}) for n in (3, 4)][-1]
-    story.sync("shop", 4, last)
-    story.look(5)
+    if not moved_first:
+        story.tell(ledger, 0)
+    story.repo.force(common)
+    last = [story.commit({"apps/shop/api.yaml": manifest("api", n)}) for n in (6, 7)][-1]
     ledger.grow()
-    for number in range(2):
-        story.tell(ledger, number)
+    if moved_first:
+        story.tell(ledger, 0)
+    story.sync("shop", 5, last)
+    story.look(6)
+    story.tell(ledger, 1)
     rows = ledger.rows(
         "select substr(deployed_at, 12, 5), kind, commit_sha from deployed_revisions "
         "order by deployed_at, number"
     )
     assert rows == [
         ("00:01", "unknown_since", base),
-        ("00:02", "shipped", displaced),
-        ("00:04", "shipped", story.revisions[2]),
-        ("00:04", "shipped", last),
+        ("00:02", "shipped", common),
+        ("00:02", "shipped", gone[0]),
+        ("00:02", "shipped", gone[1]),
+        ("00:03", "shipped", gone[2]),
+        ("00:05", "shipped", story.revisions[5]),
+        ("00:05", "shipped", last),
     ]
 
 

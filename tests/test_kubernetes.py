@@ -510,7 +510,7 @@ class Polled:
         self.fake = fake
         self.folder = folder
         self.write_config(url)
-        common = {"cluster": "prod-eu", "kubeconfig": str(folder / "kubeconfig")}
+        common: dict[str, Any] = {"cluster": "prod-eu", "kubeconfig": str(folder / "kubeconfig")}
         kinds = ["configmaps", "secrets", "deployments.apps"]
         self.ledger = make_ledger(
             folder / "ledger",

@@ -284,7 +284,7 @@ def test_ignore_differences_excuse_what_they_point_at() -> None:
 
 
 def test_rules_on_managers_excuse_what_those_manage() -> None:
-    owned = {
+    owned: Any = {
         "f:spec": {
             "f:replicas": {},
             "f:template": {
@@ -790,14 +790,17 @@ def test_what_the_application_does_not_declare_is_extra_and_what_controllers_mak
     world.application()
     world.sync(1, world.repo.tip())
     world.live(2, with_(policy(), "metadata", "name", value="more"))
-    world.live(2, pod, tracked="", owner="ReplicaSet/api-1")
+    replicas = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "api-77"}}
+    world.live(2, running("v1"))
+    world.live(2, replicas, tracked="", owner="Deployment/api")
+    world.live(2, pod, tracked="", owner="ReplicaSet/api-77")
     world.live(2, with_(policy(), "metadata", "name", value="stray"), tracked="")
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
     world.live(2, account, tracked="")
     world.tell()
     states = world.states()
     assert states["more"] == ("extra", "unexplained", "inferred")
-    assert states["api-1"] == ("derived", None, "reported")
+    assert states["api-77"] == states["api-1"] == ("derived", None, "inferred")
     assert states["stray"] == ("extra", "unexplained", "unlinked")
     assert states["default"] == ("derived", None, "inferred")
 
@@ -1097,3 +1100,91 @@ def test_both_databases_settle_alike(tmp_path: Path, sqlite_url: str, postgres_u
             [sorted(world.ledger.rows(f"select * from {one}"), key=repr) for one in views]
         )
     assert results[0] == results[1]
+
+
+# -- what says that a controller made it -----------------------------------------------------------
+
+
+def plain(kind: str, name: str, version: str = "v1", **more: Any) -> Body:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, **more}
+
+
+RBAC = "rbac.authorization.k8s.io/v1"
+EVERYTHING = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n"
+OTHER_CERTIFICATE = CERTIFICATE.replace("TUlJ", "ZXZp")
+
+
+def default_role(name: str, rules: Any) -> Body:
+    role = plain("ClusterRole", name, RBAC, rules=rules)
+    role["metadata"]["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+    return role
+
+
+def test_what_only_says_that_a_controller_made_it_is_extra(world: World) -> None:
+    world.live(2, plain("Pod", "shell"), tracked="", owner="ReplicaSet/nosuch")
+    world.live(2, default_role("evil", EVERYTHING), tracked="", namespace="")
+    world.live(2, default_role("system:evil", EVERYTHING), tracked="", namespace="")
+    world.live(2, plain("ConfigMap", "kube-root-ca.crt", data={"ca.crt": "hacked"}), tracked="")
+    world.live(2, plain("Endpoints", "away", subsets=[{"addresses": [{"ip": "6.6.6.6"}]}]))
+    token = plain("Secret", "token", type="kubernetes.io/service-account-token")
+    world.live(2, token, tracked="")
+    world.tell()
+    found = world.states()
+    assert {one[0] for one in found.values()} == {"extra"}
+    assert {one[1] for one in found.values()} == {"unexplained"}
+    assert len(found) == 6
+    assert world.reason("shell") == "ReplicaSet/nosuch, which is said to own it, was not seen"
+
+
+def test_what_is_owned_by_something_that_nobody_declares_is_extra(world: World) -> None:
+    stray = with_(running("v1"), "metadata", "name", value="stray")
+    world.application()
+    world.live(2, stray, tracked="")
+    world.live(2, running("v1"))
+    world.live(2, plain("ReplicaSet", "stray-1", "apps/v1"), tracked="", owner="Deployment/stray")
+    world.live(2, plain("Pod", "stray-1-x"), tracked="", owner="ReplicaSet/stray-1")
+    world.live(2, plain("Pod", "a"), tracked="", owner="Pod/b")
+    world.live(2, plain("Pod", "b"), tracked="", owner="Pod/a")
+    world.live(2, plain("Secret", "hidden"), tracked="", owner="Deployment/api")
+    world.tell()
+    for name in ("stray", "stray-1", "stray-1-x", "a", "b", "hidden"):
+        assert world.state(name) == "extra", name
+    assert world.reason("stray-1-x") == "its owner ReplicaSet/stray-1 is itself not declared"
+
+
+def test_what_a_controller_made_is_judged_again_when_its_owners_change(world: World) -> None:
+    world.live(2, plain("Pod", "api-1-x"), tracked="", owner="ReplicaSet/api-1")
+    world.tell()
+    assert world.state("api-1-x") == "extra"
+    world.live(2, plain("ReplicaSet", "api-1", "apps/v1"), tracked="", owner="Deployment/api")
+    world.live(2, running("v1"))
+    world.tell()
+    assert world.state("api-1-x") == "extra"
+    world.application(3)
+    world.tell()
+    assert world.state("api-1-x") == "derived"
+    world.gone(4, running("v1"))
+    world.tell()
+    assert world.state("api-1-x") == "extra"
+    before = world.tables()
+    world.ledger.rebuild()
+    assert world.tables() == before
+
+
+def test_what_the_cluster_brings_is_derived_by_what_it_holds(world: World) -> None:
+    reads = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]
+    for name, rules in (("system:reader", reads), ("cluster-admin", EVERYTHING), ("mine", reads)):
+        world.live(2, default_role(name, rules), tracked="", namespace="")
+    bundle = plain("ConfigMap", "kube-root-ca.crt", data={"ca.crt": CERTIFICATE})
+    for place in ("team-a", "kube-system"):
+        world.live(2 if place == "team-a" else 3, bundle, tracked="", namespace=place)
+    forged = with_(bundle, "data", "ca.crt", value=OTHER_CERTIFICATE)
+    world.live(4, forged, tracked="", namespace="team-b")
+    world.tell()
+    states = world.states()
+    assert states["system:reader"] == states["cluster-admin"] == ("derived", None, "inferred")
+    assert states["mine"][0] == "extra"
+    sql = "select namespace, state from live_resources where kind = 'ConfigMap' order by 1"
+    told = [("kube-system", "derived"), ("team-a", "derived"), ("team-b", "extra")]
+    assert [tuple(one) for one in world.ledger.rows(sql)] == told

@@ -117,6 +117,7 @@ def reviewed(
     number: int = 7,
     commit: str = "",
     review: str = "",
+    association: str = "",
 ) -> Event:
     return ReviewSubmitted(
         repository="infra",
@@ -127,6 +128,7 @@ def reviewed(
         state=state,
         commit=commit or sha("head"),
         submitted_at=at(minute),
+        association=association,
     )
 
 
@@ -224,7 +226,8 @@ def test_a_pull_request_is_told_in_full(ledger: Ledger) -> None:
     )
     assert shown(ledger, columns) == (
         "Do it", "ann", "Mona", at(60), sha("head"), sha("merge"), "https://x/7", 1, "approved",
-        "approved by bob at the head that merged", "merged", "main", "bob", at(30), "squash", 3, "b", 0,
+        "approved by bob at the head that merged; who pushed its 3 commits is not all told",
+        "merged", "main", "bob", at(30), "squash", 3, "b", 0,
         at(0), None, at(60), FORGE,
     )  # fmt: skip
     assert ledger.rows("select reviewer, state, commit_sha, submitted_at, counts from reviews") == [
@@ -300,6 +303,30 @@ def test_a_head_pushed_after_the_merge_does_not_count(ledger: Ledger) -> None:
     assert shown(ledger, "approval", "head_sha") == ("approved", sha("head"))
     tell(ledger, reviewed(31, "carol", commit=sha("later")))
     assert ledger.rows("select counts from reviews where reviewer = 'carol'") == [(0,)]
+
+
+def test_a_lone_approval_names_the_doubt_until_enough_pushes_up_to_the_merge_are_told(
+    ledger: Ledger,
+) -> None:
+    plain = "approved by bob at the head that merged"
+    doubt = f"{plain}; who pushed its 3 commits is not all told"
+    tell(ledger, merged(60, commits=3), reviewed(30), pushed(70, sha("later")))
+    assert shown(ledger, "approval", "reason") == ("approved", doubt)
+    tell(ledger, pushed(10, sha("second")), pushed(11, sha("second")))
+    assert shown(ledger, "approval", "reason") == ("approved", doubt)
+    tell(ledger, pushed(20, sha("head")))
+    assert shown(ledger, "approval", "reason") == ("approved", plain)
+
+
+def test_a_review_without_write_access_neither_approves_nor_blocks(ledger: Ledger) -> None:
+    tell(ledger, merged(60), reviewed(30, association="NONE"))
+    assert shown(ledger, "approval", "reason") == (
+        "unapproved",
+        "no approval counts: bob (no_write_access: has no write access: NONE)",
+    )
+    tell(ledger, reviewed(31, "carol", association="member"))
+    tell(ledger, reviewed(32, "dave", "changes_requested", association="CONTRIBUTOR"))
+    assert shown(ledger, "approval", "approvers") == ("approved", "carol")
 
 
 HOSTILE = "x\0y\u202e\n; drop table"

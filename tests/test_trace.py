@@ -37,6 +37,7 @@ from ledger.events import (
     SyncApplied,
 )
 from ledger.queries import Trace
+from ledger.queries.deployed import where_live
 from ledger.queries.trace import Tracer
 from ledger.testing import BOB, Ledger, Repo, make_ledger, make_repo, track
 
@@ -67,7 +68,7 @@ BASE = {
     "apps/api/prod/kustomization.yaml": "resources: [../base]\nnamespace: api\n",
 }
 ENVIRONMENTS = [EnvironmentSettings(name="production", tier="production", clusters=["prod"])]
-GROUPS = {"Deployment": "apps", "NetworkPolicy": "networking.k8s.io", "Pod": ""}
+GROUPS = {"Deployment": "apps", "NetworkPolicy": "networking.k8s.io", "Pod": "", "Secret": ""}
 
 
 def at(clock: str) -> str:
@@ -316,6 +317,112 @@ def test_what_a_kustomization_makes_is_inferred_and_so_is_the_chain(world: World
     assert "apps/api/prod/kustomization.yaml decides it" in revision.reason
 
 
+def kustomized(tag: int, more: str = "") -> dict[str, str]:
+    """The overlay of production with an image of its own."""
+    text = "resources: [../base]\nnamespace: api\n"
+    image = f"images: [{{name: shop/api, newTag: '{tag}'}}]\n"
+    return {"apps/api/prod/kustomization.yaml": f"{text}{image}{more}"}
+
+
+def sync_of(found: Trace) -> tuple[str, str]:
+    hop = next(one for one in found.hops if one.hop == "sync")
+    return hop.what, hop.reason
+
+
+def test_what_a_rollback_made_live_again_is_live_since_the_rollback(world: World) -> None:
+    source = world.application()
+    world.sync("10:05", world.merge("10:00", 1, BASE), source)
+    second = world.merge("10:20", 2, kustomized(2))
+    world.sync("10:25", second, source)
+    third = world.merge("10:30", 3, kustomized(3))
+    world.sync("10:35", third, source)
+    world.sync("10:45", second, source)
+    world.see("10:50", "Deployment", deployment(image=2))
+    found = world.trace(field="image")
+    assert found.decides == second
+    what, reason = sync_of(found)
+    assert what.startswith(f"live since {at('10:45')}")
+    assert reason.startswith("a sync of api went back to it")
+    # Its namespace stands in the same file, and no later revision touched it.
+    assert at("10:45") not in sync_of(world.trace(field="metadata.namespace"))[0]
+
+
+def test_what_is_partly_taken_back_is_not_live_again(world: World) -> None:
+    source = world.application()
+    world.sync("10:05", world.merge("10:00", 1, BASE), source)
+    second = world.merge("10:20", 2, kustomized(2))
+    world.sync("10:25", second, source)
+    third = world.merge("10:30", 3, kustomized(3))
+    world.sync("10:35", third, source)
+    world.sync("10:45", world.merge("10:40", 4, kustomized(4)), source)
+    world.sync("10:55", third, source)
+    with world.ledger.store() as store:
+        [one] = where_live(
+            store.connection,
+            "infra",
+            "main",
+            number=3,
+            commit=second,
+            paths=["apps/api/prod/kustomization.yaml"],
+        )
+    assert (one.state, one.since) == ("live", at("10:25"))
+
+
+def test_a_file_that_an_application_took_in_later_is_live_by_its_first_sync(world: World) -> None:
+    base = {path: text for path, text in BASE.items() if "/base/" in path}
+    first = world.merge("09:30", 1, base)
+    overlay = {path: text for path, text in BASE.items() if path not in base}
+    head = world.merge("10:00", 2, overlay)
+    source = world.application()
+    world.sync("10:05", head, source)
+    with world.ledger.store() as store:
+        [one] = where_live(
+            store.connection,
+            "infra",
+            "main",
+            number=2,
+            commit=first,
+            paths=["apps/api/base/deployment.yaml"],
+        )
+    assert (one.state, one.since, one.known_at) == ("live", "", at("10:05"))
+
+
+def test_an_object_without_an_application_is_in_the_environment_of_its_place(world: World) -> None:
+    source = world.application()
+    world.sync("10:05", world.merge("10:00", 1, BASE), source)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "debug", "namespace": "api"}}
+    world.see("10:10", "Pod", pod, name="debug")
+    found = world.trace("pod/debug")
+    assert (found.application, found.environment, found.tier) == ("", "production", "production")
+
+
+def test_a_field_of_a_secret_has_one_setter_under_both_its_names(world: World) -> None:
+    secret = (
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: db}}\nstringData: {{user: a, word: {}}}\n"
+    )
+    source = world.application()
+    files = {
+        **BASE,
+        "apps/api/base/kustomization.yaml": "resources: [deployment.yaml, secret.yaml]\n",
+        "apps/api/base/secret.yaml": secret.format("one"),
+    }
+    world.merge("10:00", 1, files)
+    head = world.merge("10:20", 2, {"apps/api/base/secret.yaml": secret.format("two")})
+    world.sync("10:25", head, source)
+    live = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "db", "namespace": "api"},
+        "data": {"user": "YQ==", "word": "dHdv"},
+    }
+    world.see("10:30", "Secret", live, name="db")
+    told = [world.trace("secret/db", field=name) for name in ("stringData.word", "data.word")]
+    assert [one.decides for one in told] == [head, head]
+    assert told[0].settings == told[1].settings
+    assert told[0].settings[0].input_field == "stringData.word"
+    assert world.trace("secret/db", field="stringData.user").decides != head
+
+
 # -- the two verdicts ----------------------------------------------------------------------------------
 
 
@@ -438,6 +545,9 @@ def test_a_controllers_own_object_has_nothing_to_approve(world: World) -> None:
     world.application()
     world.merge("10:00", 1, BASE)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "api-x", "namespace": "api"}}
+    world.see("10:10", "Deployment", deployment())
+    replicas = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "api-77"}}
+    world.see("10:10", "ReplicaSet", replicas, name="api-77", owner="Deployment/api")
     world.see("10:10", "Pod", pod, name="api-x", owner="ReplicaSet/api-77")
     found = world.trace("po/api-x")
     assert (found.state.verdict, found.approval.verdict) == ("derived", "")

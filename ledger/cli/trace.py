@@ -143,7 +143,7 @@ def _live_line(one: Deployed) -> str:
     if one.since:
         when = f" {'at' if one.state == 'rolled_back' else 'since'} {one.since}"
     elif one.known_at:
-        when = f" at {one.known_at} already, unknown since when"
+        when = f" by {one.known_at} already"
     else:
         when = ""
     by = f", asked for by {visible(one.initiated_by)}" if one.initiated_by else ""

@@ -449,6 +449,15 @@ DRIFTS: Final = (
 
 TRACES: Final = (
     Trace(
+        name="secret/payments-db",
+        namespace="payments",
+        field="stringData.password",
+        state="in_sync",
+        approval=APPROVED,
+        decided_by=ROTATED,
+        weakest="desired",
+    ),
+    Trace(
         name="networkpolicy/payments",
         namespace="payments",
         field="spec.ingress",

@@ -52,7 +52,7 @@ class Application(Fact, frozen=True, kw_only=True):
 
 
 class ApplicationCreated(Fact, frozen=True, kw_only=True):
-    """An application was seen for the first time, at `observed_at`; `created_at` is the cluster's own word."""
+    """An application was first seen, at `observed_at`; `created_at` is the cluster's own word."""
 
     TYPE: ClassVar[str] = "application.created"
     VERSION: ClassVar[int] = 1

@@ -6,17 +6,20 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.kustomize.trees import (
+    Budget,
     Decided,
     Input,
+    Items,
     Origin,
     Tree,
     child,
+    copied,
     field_of,
     inputs_of,
     mapping,
     scalar,
 )
-from ledger.resources import split_api_version
+from ledger.resources import Value, split_api_version
 
 
 class Identity(NamedTuple):
@@ -35,7 +38,8 @@ class Item:
     `path` and `number` tell the document that declares it; a generated one has -1. `included` are the
     entries that took it in, outermost last. `was` holds every identity that it had, oldest first. `affixed`
     are the prefixes and suffixes put to its name. `hashed` tells that a hash follows the name, `unknown`
-    the fields that are not read, `removed` what patches took away.
+    the fields that are not read, `removed` what patches took away. `items` are the objects in lists of the
+    document `original`, and `shifted` tells that lists may name them otherwise since.
     """
 
     tree: dict[str, Tree]
@@ -47,6 +51,9 @@ class Item:
     hashed: bool = False
     unknown: tuple[str, ...] = ()
     removed: dict[str, tuple[Input, ...]] = field(default_factory=dict)
+    original: Value = None
+    items: Items = field(default_factory=list)
+    shifted: bool = False
 
     @property
     def group(self) -> str:
@@ -100,12 +107,15 @@ class Item:
         metadata[key] = Decided(value, (*inputs, *earlier))
 
 
-def taken(value: Tree, path: str, number: int, included: tuple[Input, ...]) -> Item | None:
+def taken(
+    value: Value, path: str, number: int, included: tuple[Input, ...], budget: Budget
+) -> Item | None:
     """An object as a document declares it; None for what is no object."""
-    tree = mapping(value)
+    items: Items = []
+    tree = mapping(copied(value, budget, items))
     if tree is None or not _text(tree.get("kind")) or not _text(tree.get("apiVersion")):
         return None
-    return Item(tree, path, number, included)
+    return Item(tree, path, number, included, original=value, items=items)
 
 
 def always(*inputs: Input) -> Origin:

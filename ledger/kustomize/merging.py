@@ -46,6 +46,7 @@ def merge_strategic(item: Item, patch: dict[str, Value], origin: Origin, budget:
     if patch.get(DIRECTIVE) == "delete":
         return False
     work = Patch(item, origin, budget, is_built_in(item.group))
+    item.shifted = True
     name, namespace = item.metadata().get("name"), item.metadata().get("namespace")
     rest = {key: value for key, value in patch.items() if key not in _KEEP}
     _merge_object(work, item.tree, rest, (), "")
@@ -114,7 +115,8 @@ def _merge_list(
         kept = [one for one in value if not (isinstance(one, dict) and DIRECTIVE in one)]
         names = merge_keys(kept, key)
         named = zip(segments(kept, names), kept, strict=True)
-        into[key] = [_taken(work, one, extend(field, segment)) for segment, one in named]
+        made = [_taken(work, one, extend(field, segment)) for segment, one in named]
+        into[key] = made or Decided([], work.origin(field))
 
 
 def _taken(work: Patch, value: Value, field: str) -> Tree:
@@ -198,6 +200,7 @@ def apply_operations(item: Item, operations: list[Value], origin: Origin, budget
     """Applies RFC 6902 operations in order. Raises PatchError, with the operations before it applied."""
     # kustomize notes things of its own among the annotations, so that they are always there.
     annotations = child(item.metadata(), "annotations")
+    item.shifted = True
     try:
         _apply_all(item, operations, origin, budget)
     finally:

@@ -88,6 +88,7 @@ def _point(item: Item, parent: dict[str, Tree], key: str, target: Item) -> None:
             inputs_of(name, target.own("metadata", "name")), inputs_of(before, item.own())
         )
         parent[key] = Decided(target.name, inputs, target.hashed)
+        item.shifted = True
     if _has_namespace(item, parent):
         namespace = target.metadata().get("namespace")
         if isinstance(namespace, Decided) and scalar(parent.get("namespace")) != namespace.value:

@@ -37,7 +37,6 @@ from ledger.kustomize.trees import (
     Input,
     Origin,
     TooMuchError,
-    copied,
     explained,
     joined,
     scalar,
@@ -91,7 +90,7 @@ def _place(items: Sequence[Item], overlay: Overlay) -> None:
 
 def _finished(item: Item) -> Effective:
     group, kind, namespace, name = item.identity
-    done = explained(item.tree)
+    done = explained(item.tree, item.items if item.shifted else [], item.original)
     return Effective(
         api_group=group,
         kind=kind,
@@ -105,6 +104,7 @@ def _finished(item: Item) -> Effective:
         removed={
             field: inputs for field, inputs in item.removed.items() if field not in done.decided
         },
+        moved=done.moved,
         open=done.open | ({"metadata.name"} if item.hashed else frozenset()),
         unknown=item.unknown,
     )
@@ -174,7 +174,7 @@ class _Rendering:
             if one.unparsed:
                 self.note("unreadable", path, one.unparsed)
             elif one.syntax == FIELDS:
-                item = taken(copied(one.body, self.budget), path, number, included)
+                item = taken(one.body, path, number, included, self.budget)
                 if item is not None:
                     items.append(item)
         return items

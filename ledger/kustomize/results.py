@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from ledger.kustomize.trees import Input
+from ledger.fields.paths import under
+from ledger.kustomize.trees import Input, joined
 from ledger.resources import Resource, Value
 
 
@@ -28,7 +29,8 @@ class Effective(NamedTuple):
     `path` and `number` tell the document that declares it (`number` is -1 for a generated one, `path` then
     is the kustomization), `included` the entries that take that in. `decided` gives the inputs of every
     field that a kustomization set, the most telling first; `removed` those that it took away. Fields in
-    `open` are known up to a suffix, those in `unknown` not at all.
+    `open` are known up to a suffix, those in `unknown` not at all. `moved` gives the path that an item of a
+    list has in the document, where it is another one.
     """
 
     api_group: str
@@ -41,12 +43,24 @@ class Effective(NamedTuple):
     included: tuple[Input, ...]
     decided: Mapping[str, tuple[Input, ...]]
     removed: Mapping[str, tuple[Input, ...]]
+    moved: Mapping[str, str]
     open: frozenset[str]
     unknown: tuple[str, ...]
 
     def inputs(self, leaf: str) -> tuple[Input, ...]:
         """What decided a leaf: the kustomizations' fields, else the document's own."""
-        return self.decided.get(leaf) or (Input(self.path, leaf),)
+        found = self.decided.get(leaf)
+        if not found and leaf not in self.decided:
+            # A list or object that patches have emptied stands as a leaf.
+            emptied = [inputs for path, inputs in self.removed.items() if under(path, leaf)]
+            found = joined(*emptied)
+        return found or (Input(self.path, self._own(leaf)),)
+
+    def _own(self, leaf: str) -> str:
+        """The path of a leaf in the document."""
+        above = [path for path in self.moved if under(leaf, path)]
+        nearest = max(above, key=len, default="")
+        return self.moved[nearest] + leaf[len(nearest) :] if nearest else leaf
 
 
 class Unread(NamedTuple):

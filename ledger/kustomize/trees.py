@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from ledger.fields.documents import nodes
 from ledger.fields.lists import merge_keys, segments
 from ledger.fields.paths import extend
-from ledger.resources import Value
+from ledger.resources import FIELDS, Value
 
 MAX_NODES = 3_000_000
 MAX_STEPS = 1_000_000
@@ -61,14 +62,20 @@ class Budget:
             raise TooMuchError
 
 
-def copied(value: Value, budget: Budget) -> Tree:
-    """A tree of one's own: documents are shared and never changed."""
+# Items of lists that are objects: the copy, and the original whose place in the document is known.
+Items: TypeAlias = "list[tuple[Tree, Value]]"
+
+
+def copied(value: Value, budget: Budget, items: Items) -> Tree:
+    """A tree of one's own: documents are shared and never changed. Notes the objects in lists."""
     if isinstance(value, dict):
         budget.take(len(value), 0)
-        return {key: copied(inner, budget) for key, inner in value.items()}
+        return {key: copied(inner, budget, items) for key, inner in value.items()}
     if isinstance(value, list):
         budget.take(len(value), 0)
-        return [copied(inner, budget) for inner in value]
+        made = [copied(inner, budget, items) for inner in value]
+        items += [pair for pair in zip(made, value, strict=True) if isinstance(pair[1], dict)]
+        return made
     return value
 
 
@@ -142,16 +149,22 @@ def field_of(root: Tree, steps: Steps) -> str:
 
 
 class Explained(NamedTuple):
-    """A finished document: its body, the inputs of each decided leaf, and which leaves are open."""
+    """A finished document: its body, the inputs of each decided leaf, and which leaves are open.
+
+    `moved` gives the path that an item of a list had in the document, where it has another one now.
+    """
 
     body: Value
     decided: Mapping[str, tuple[Input, ...]]
     open: frozenset[str]
+    moved: Mapping[str, str]
 
 
-def explained(tree: Tree) -> Explained:
-    """What a tree comes to."""
+def explained(tree: Tree, items: Items, original: Value) -> Explained:
+    """What a tree comes to. `items` are those whose paths may have changed since `original`."""
     body = plain(tree)
+    kept = {id(copy): value for copy, value in items}
+    found: dict[str, int] = {}
     decided: dict[str, tuple[Input, ...]] = {}
     open_: set[str] = set()
     stack: list[tuple[Tree, Value, str, str]] = [(tree, body, "", "")]
@@ -168,8 +181,19 @@ def explained(tree: Tree) -> Explained:
         elif isinstance(node, list) and isinstance(value, list):
             names = segments(value, merge_keys(value, name)) if _holds_more(node) else []
             for segment, inner, below in zip(names, node, value, strict=False):
-                stack.append((inner, below, extend(field, segment), ""))
-    return Explained(body, decided, frozenset(open_))
+                path = extend(field, segment)
+                if id(inner) in kept:
+                    found[path] = id(kept[id(inner)])
+                stack.append((inner, below, path, ""))
+    return Explained(body, decided, frozenset(open_), _moved(found, original))
+
+
+def _moved(found: Mapping[str, int], original: Value) -> dict[str, str]:
+    """Path now → path in the document, of the items that have another one."""
+    if not found:
+        return {}
+    paths = {id(value): path for _, path, value, _ in nodes(original, FIELDS)}
+    return {path: paths[known] for path, known in found.items() if paths.get(known, path) != path}
 
 
 def _holds_more(items: Sequence[Tree]) -> bool:

@@ -20,6 +20,7 @@ from ledger.live.comparing import (
     Comparison,
     Difference,
     compare,
+    stored,
 )
 from ledger.live.owning import Ignore, ignores, in_force, managers_of
 
@@ -39,4 +40,5 @@ __all__ = [
     "ignores",
     "in_force",
     "managers_of",
+    "stored",
 ]

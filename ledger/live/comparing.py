@@ -148,12 +148,12 @@ def compare(
     work = _Work(group, kind, live, given)
     if desired.get("apiVersion") != live.get("apiVersion"):
         work.doubt = f"declared as {desired.get('apiVersion')}, live as {live.get('apiVersion')}"
-    work.root(_normal(desired, kind), live)
+    work.root(stored(desired, kind), live)
     return Comparison(work.found, unread)
 
 
-def _normal(desired: Object, kind: str) -> Object:
-    """What the API server makes of a document before it looks at it."""
+def stored(desired: Object, kind: str) -> Object:
+    """What the API server makes of a document before it keeps it: `stringData` goes into `data`."""
     if kind != "Secret" or not isinstance(desired.get("stringData"), dict):
         return desired
     data = desired.get("data")

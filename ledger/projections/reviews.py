@@ -29,6 +29,7 @@ _PULLS = (PullRequestOpened, PullRequestPushed, PullRequestMerged, PullRequestCl
 PullRequestEvent = PullRequestOpened | PullRequestPushed | PullRequestMerged | PullRequestClosed
 ReviewEvent = ReviewSubmitted | ReviewDismissed
 _STATES = {PullRequestOpened: OPEN, PullRequestClosed: CLOSED, PullRequestMerged: MERGED}
+_MAX_OBJECT, _MAX_TIME = 64, 32  # characters of an object's name and of a time in a key
 _PLAIN = ("title", "url", "base", "base_commit", "head_ref", "created_at")
 
 
@@ -67,11 +68,13 @@ class ReportedPullRequestRow(NamedTuple):
 
 
 class ContributorRow(NamedTuple):
-    """Somebody who pushed to a pull request; an empty login is somebody unknown."""
+    """A push to a pull request and who made it; an empty login is somebody unknown."""
 
     repository: str
     number: int
     login: str
+    head_sha: str
+    pushed_at: str
     evidence_position: int
     recorded_at: str
 
@@ -119,7 +122,7 @@ PULL_REQUESTS = Table(
 CONTRIBUTORS = Table(
     "model_contributor",
     ContributorRow,
-    key=("repository", "number", "login"),
+    key=("repository", "number", "login", "head_sha", "pushed_at"),
     lookups=(("repository", "number"),),
 )
 REVIEWS = Table(
@@ -154,10 +157,10 @@ def _pull_request(
     yield _pull_request_row(recorded, data, told)
     if isinstance(data, PullRequestPushed):
         login = approval.person(recorded.actor.login if recorded.actor else "")
-        if context.get(ContributorRow, data.repository, pull.number, login) is None:
-            yield ContributorRow(
-                data.repository, pull.number, login, recorded.position, recorded.recorded_at
-            )
+        push = column(data.after[:_MAX_OBJECT]), column(data.at[:_MAX_TIME])
+        key = (data.repository, pull.number, login, *push)
+        if context.get(ContributorRow, *key) is None:
+            yield ContributorRow(*key, recorded.position, recorded.recorded_at)
 
 
 def _tell(told: Tellings, data: PullRequestEvent) -> None:
@@ -337,12 +340,14 @@ def _proposal(context: Context, repository: str, number: int) -> approval.Propos
     if row is None:
         return None
     told = Tellings(row.told)
-    pushed = context.find(ContributorRow, repository=repository, number=number)
+    pushed = list(context.find(ContributorRow, repository=repository, number=number))
     return approval.Proposal(
         author=_login(told, "author"),
         contributors=frozenset(one.login for one in pushed),
         head=told.get("merged_head") if row.state == MERGED else told.get("head"),
         merged_at=row.merged_at,
+        commits=row.commits,
+        pushes=len({one.head_sha for one in pushed if one.pushed_at <= (row.merged_at or "~")}),
     )
 
 
@@ -357,12 +362,13 @@ def _as_told(row: ReviewRow) -> approval.Review:
         submitted_at=row.submitted_at,
         dismissed=bool(row.dismissed),
         dismissed_at=row.dismissed_at,
+        association=row.association,
     )
 
 
 PROJECTION = Projection(
     name="reviews",
-    version=1,
+    version=2,
     tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, APPROVALS),
     handles=(*_PULLS, ReviewSubmitted, ReviewDismissed),
     project=project,

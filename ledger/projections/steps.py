@@ -47,8 +47,10 @@ class StepRow(NamedTuple):
     why the revision stands for itself, without a range: empty where it does not.
 
     `line_number` is the revision's number on the branch's current line; of one that the branch moved
-    away from, that of the last common one. `previous_…` are of the last sync before it that applied a whole
-    revision of the same source at the same destination. `place_…` find the environment.
+    away from, that of the last common one, and `displaced` are the commits above that, parted by spaces.
+    `previous_sync` is the last one before it that applied a whole revision of the same source at the same
+    destination; `previous_line_number` is of the last of these on a tracked branch. `place_…` find the
+    environment.
     """
 
     sync: str
@@ -70,6 +72,7 @@ class StepRow(NamedTuple):
     previous_line_number: int | None
     low: int | None
     high: int | None
+    displaced: str
     ships: str
     stands: str
     kind: str
@@ -101,7 +104,7 @@ STEPS = Table(
         ("repository",),
         ("cluster", "namespace", "application"),
     ),
-    indexes=(("deployed_at",),),
+    indexes=(("repository", "branch", "path"),),
 )
 DUE = Table(
     "model_step_due",
@@ -154,15 +157,18 @@ def _due(
 
 @dataclass(slots=True)
 class _Chains:
-    """The last whole step of each source, and when the first whole sync to each destination began."""
+    """The last whole step of each source, also of those on a branch; when the first one to a place began."""
 
     last: dict[tuple[str, ...], StepRow] = field(default_factory=dict)
+    on_branch: dict[tuple[str, ...], StepRow] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)
 
     def follow(self, row: StepRow) -> None:
         """Goes on behind a step."""
         if row.complete:
             self.last[_chain(row)] = row
+            if row.branch is not None:
+                self.on_branch[_chain(row)] = row
             self.first.setdefault(row.destination, row.started_at)
 
 
@@ -225,15 +231,21 @@ def _step(
             superseded=step.superseded,
             line_number=_line_number(step, context),
         )
-    last = chains.last.get(_chain(row))
+    last, known = chains.last.get(_chain(row)), chains.on_branch.get(_chain(row))
     if last is not None:
         row = row._replace(
             previous_sync=last.sync,
             previous_revision=last.revision,
-            previous_line_number=last.line_number,
+            previous_line_number=known.line_number if known else None,
         )
     followed = chains.first.get(row.destination, sync.started_at) < sync.started_at
-    row = _shipping(row._replace(kind=_kind(sync, row, watched, followed)))
+    branch = known.branch if known else None
+    row = row._replace(kind=_kind(sync, row, branch, watched, followed))
+    if step is not None and step.superseded:
+        shipped = _displaced(_step_of(known, context), context)
+        commits = [one for one in _displaced(step, context) if one not in shipped]
+        row = row._replace(displaced=" ".join(commits))
+    row = _shipping(row)
     chains.follow(row)
     return row
 
@@ -261,6 +273,7 @@ def _placed(sync: SyncRow, source: SyncSourceRow, state: StateRow | None) -> Ste
         previous_line_number=None,
         low=None,
         high=None,
+        displaced="",
         ships="",
         stands="",
         kind="",
@@ -274,7 +287,7 @@ def _placed(sync: SyncRow, source: SyncSourceRow, state: StateRow | None) -> Ste
     )
 
 
-def _kind(sync: SyncRow, row: StepRow, watched: bool, followed: bool) -> str:
+def _kind(sync: SyncRow, row: StepRow, branch: str | None, watched: bool, followed: bool) -> str:
     if sync.outcome == FAILED:
         return FAILED
     if sync.local or sync.self_heal or sync.partial:
@@ -283,6 +296,8 @@ def _kind(sync: SyncRow, row: StepRow, watched: bool, followed: bool) -> str:
         return SOURCE_CHANGED if followed else INITIAL if watched else UNKNOWN_SINCE
     if row.revision == row.previous_revision:
         return REPEAT
+    if None not in (row.branch, branch) and row.branch != branch:
+        return SOURCE_CHANGED
     number, before = row.line_number, row.previous_line_number
     return ROLLBACK if number is not None and before is not None and number < before else CHANGE
 
@@ -290,20 +305,23 @@ def _kind(sync: SyncRow, row: StepRow, watched: bool, followed: bool) -> str:
 def _shipping(row: StepRow) -> StepRow:
     """The row with what it shipped: a range of the current line, the revision alone, or nothing."""
     if row.kind in (UNKNOWN_SINCE, SOURCE_CHANGED):
-        return row._replace(stands=row.kind if row.revision else "")
-    before, number = row.previous_line_number or 0, row.line_number
+        return row._replace(stands=row.kind if row.revision else "", displaced="")
     whole = row.kind in (INITIAL, CHANGE, ROLLBACK)
-    if number is None or (whole and row.superseded):
-        off = UNTRACKED if not row.repository else OFF_MAINLINE if number is None else SHIPPED
-        return row._replace(stands=off if whole and row.revision else "")
-    onward = row.kind not in (LOCAL, REPEAT) and row.previous_sync is not None and before < number
-    if not whole and not onward:
-        return row
+    number, before = row.line_number, row.previous_line_number
+    if whole and number is None:
+        off = OFF_MAINLINE if row.repository else UNTRACKED
+        return row._replace(stands=off if row.revision else "")
+    if whole and before is None and row.kind != INITIAL:
+        return row._replace(stands=UNKNOWN_SINCE, displaced="")
+    onward = row.kind not in (LOCAL, REPEAT) and number is not None and (before or number) < number
+    if number is None or not (whole or onward):
+        return row._replace(displaced="")
     ships = {INITIAL: INITIAL, ROLLBACK: ROLLED_BACK}.get(row.kind, SHIPPED)
     return row._replace(
-        low=min(before, number),
-        high=max(before, number),
+        low=min(before or 0, number),
+        high=max(before or 0, number),
         ships=ships if row.complete else PARTIAL,
+        displaced=row.displaced if row.complete else "",
     )
 
 
@@ -329,9 +347,24 @@ def _line_number(step: RevisionRow, context: Context) -> int:
     return at.number if at is not None else 0
 
 
+def _displaced(step: RevisionRow | None, context: Context) -> list[str]:
+    """The revision and those below it that the branch moved away from, newest first."""
+    commits: list[str] = []
+    while step is not None and step.superseded:
+        commits.append(step.commit_sha)
+        step = context.get(RevisionRow, step.repository, step.branch, step.first_parent)
+    return commits
+
+
+def _step_of(row: StepRow | None, context: Context) -> RevisionRow | None:
+    if row is None or row.branch is None:
+        return None
+    return context.get(RevisionRow, row.repository, row.branch, row.revision)
+
+
 PROJECTION = Projection(
     name="steps",
-    version=1,
+    version=2,
     tables=(STEPS, DUE),
     handles=(
         SyncApplied,

@@ -122,6 +122,7 @@ class Asker(Revisions):
             number=one.number,
             commit=one.commit_sha,
             paths=[path for path in (change.path, change.old_path) if path],
+            fields=[each.field for each in change.fields],
         )
 
     def blame(self, resource: ResourceName, *, at: str = "") -> Blame:

@@ -25,7 +25,7 @@ _ENDED = {
 }
 
 
-class _Places:
+class Places:
     """Which environments an object belongs to."""
 
     def __init__(self, connection: Connection) -> None:
@@ -72,7 +72,7 @@ def drift(connection: Connection, since: str, until: str) -> Iterator[Entry]:
         "where (first_seen >= ? and first_seen < ?) or (closed_at >= ? and closed_at < ?)",
         [since, until, since, until],
     )
-    places = _Places(connection) if rows else None
+    places = Places(connection) if rows else None
     for values in rows:
         row = dict(zip(_EPISODE, values, strict=True))
         assert places is not None
@@ -158,7 +158,7 @@ def edits(store: Store, since: str, until: str) -> Iterator[Entry]:
         "and coalesce(s.state, '') <> 'derived'",
         [since, until],
     )
-    places = _Places(connection) if rows else None
+    places = Places(connection) if rows else None
     earlier: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for values in rows:
         look = dict(zip(_LOOK, values, strict=False))

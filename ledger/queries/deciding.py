@@ -146,8 +146,9 @@ class Decider:
             setters = [self._asker.places.setter(place, each) for each in inputs]
             setter = next((each for each in setters if each.resource is not None), None)
             if setter is None:
-                if leaf in own and not inputs:
-                    found.append(own[leaf])
+                ours = own.get(place.one.inputs(leaf)[0].field) if not inputs else None
+                if ours is not None:
+                    found.append(msgspec.structs.replace(ours, field=leaf))
                 continue
             key = (setter.path, setter.field)
             if key not in told:

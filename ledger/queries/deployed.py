@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from ledger.fields import under
 from ledger.queries.inputs import Deployable, deployables, directories_made_from, follows
 from ledger.store.drivers import Connection
 
@@ -20,8 +21,9 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     """Where one application stands towards a change.
 
     `state` is live, partly_live, rolled_back, pending or not_observed. `since` is when the sync ended that
-    made it so; empty where that was before the first sync that is known, at `known_at`, and where
-    nothing made it so. `environment` is empty where the place is unmapped.
+    made it so: the one that brought it, or that took back all that had changed it since; empty where that
+    was before the first sync that is known, at `known_at`, and where nothing made it so. `environment` is
+    empty where the place is unmapped.
     """
 
     environment: str
@@ -41,6 +43,7 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
 class _Sync(NamedTuple):
     kind: str
     commit_sha: str
+    number: int
     deployed_at: str
     deployment: str
     initiated_by: str
@@ -55,12 +58,14 @@ def where_live(
     number: int,
     commit: str,
     paths: Sequence[str],
+    fields: Sequence[str] = (),
     only: tuple[str, str, str] | None = None,
 ) -> list[Deployed]:
     """Where the revision of a branch stands in each application that is made from any of `paths`.
 
-    `only` narrows it to one: the cluster and namespace of its own object, and its name. Empty where the
-    ledger knows of no such application.
+    `fields` are those of `paths` that it is about; none and "" mean all of them. `only` narrows it to one:
+    the cluster and namespace of its own object, and its name. Empty where the ledger knows of no such
+    application.
     """
     candidates = [
         one
@@ -69,27 +74,68 @@ def where_live(
     ]
     if not candidates:
         return []
-    roots = directories_made_from(connection, repository, branch, number, paths)
-    found = list({one[:4]: one for one in candidates if one.path in roots}.values())
-    syncs = _syncs(connection, repository, branch, number, commit) if found else {}
-    return [_stands(connection, one, syncs.get(one[:4], []), paths, commit) for one in found]
+    roots = {number: directories_made_from(connection, repository, branch, number, paths)}
+    syncs = _syncs(connection, repository, branch, number, commit)
+    found: dict[tuple[str, ...], tuple[Deployable, list[_Sync]]] = {}
+    for one in candidates:
+        told = syncs.get(one[:4], [])
+        if one.path not in roots[number]:
+            # What an application took in later is live by the first sync that had it.
+            baselines = [sync for sync in told if sync.kind in BASELINES]
+            for at in {sync.number for sync in baselines} - roots.keys():
+                roots[at] = directories_made_from(connection, repository, branch, at, paths)
+            had = [sync for sync in baselines if one.path in roots[sync.number]]
+            if not had:
+                continue
+            told = [sync for sync in told if sync in had or sync.kind not in BASELINES]
+        found[one[:4]] = (one, told)
+    if not found:
+        return []
+    later = _changed_later(connection, repository, branch, number, paths, fields)
+    return [_stands(connection, one, told, later, paths, commit) for one, told in found.values()]
+
+
+def _changed_later(
+    connection: Connection,
+    repository: str,
+    branch: str,
+    number: int,
+    paths: Sequence[str],
+    wanted: Sequence[str],
+) -> set[str]:
+    """The later revisions of a branch that changed any of some fields of files."""
+    marks = ", ".join("?" * len(paths))
+    rows = connection.rows(
+        "select c.commit_sha, f.field from model_resource_change c "  # noqa: S608
+        "left join model_field_change f on f.change = c.change "
+        f"where c.repository = ? and c.branch = ? and c.revision_number > ? and c.path in ({marks})",
+        [repository, branch, number, *paths],
+    )
+    return {
+        commit
+        for commit, field in rows
+        if not wanted
+        or "" in wanted
+        or not field
+        or any(under(field, one) or under(one, field) for one in wanted)
+    }
 
 
 def _syncs(
     connection: Connection, repository: str, branch: str, number: int, commit: str
 ) -> dict[tuple[str, ...], list[_Sync]]:
-    """The syncs that say something of a revision, oldest first, by application and cluster.
+    """The syncs that say something of a revision, or of later ones, oldest first, by application and cluster.
 
     One look at the view for all of them: it costs the number of all syncs, whatever is asked of it.
     """
     rows = connection.rows(
         "select r.controller_cluster, r.application_namespace, r.application, r.cluster, r.kind, "
-        "r.commit_sha, r.deployed_at, r.deployment, "
+        "r.commit_sha, coalesce(r.number, 0), r.deployed_at, r.deployment, "
         "case when s.initiated_by <> '' then s.initiated_by when s.automated = 1 then 'automated' "
         "else '' end, r.evidence_position "
         "from deployed_revisions r join model_sync s on s.sync = r.deployment "
         "where r.repository = ? and (r.commit_sha = ? "
-        "or r.branch = ? and r.number >= ? and r.kind in ('unknown_since', 'source_changed')) "
+        "or r.branch = ? and r.number >= ? and r.kind <> 'partial') "
         "order by r.deployed_at, r.deployment",
         [repository, commit, branch, number],
     )
@@ -103,6 +149,7 @@ def _stands(
     connection: Connection,
     one: Deployable,
     syncs: Sequence[_Sync],
+    later: Collection[str],
     paths: Sequence[str],
     commit: str,
 ) -> Deployed:
@@ -115,6 +162,9 @@ def _stands(
     how = "" if inside else "; that it is made from this is read from its kustomizations"
     if whole and whole[-1].kind == "rolled_back":
         return _deployed(one, ROLLED_BACK, grade, f"a sync of {name} went back{how}", whole[-1])
+    again = _live_again(syncs, later, (whole or baseline)[-1]) if whole or baseline else None
+    if again is not None:
+        return _deployed(one, LIVE, grade, f"a sync of {name} went back to it{how}", again)
     if whole:
         return _deployed(one, LIVE, grade, f"a sync of {name} brought it{how}", whole[-1])
     if baseline:
@@ -126,6 +176,20 @@ def _stands(
     if _is_known(connection, one):
         return _deployed(one, PENDING, "inferred", f"no known sync of {name} brought it{how}")
     return _deployed(one, NOT_OBSERVED, "unlinked", f"no sync of {name} is known")
+
+
+def _live_again(syncs: Sequence[_Sync], later: Collection[str], brought: _Sync) -> _Sync | None:
+    """The sync that took back the last of the later changes; None where there were none, or one stands."""
+    last = {
+        sync.commit_sha: sync
+        for sync in syncs
+        if sync.commit_sha in later
+        and sync.deployed_at > brought.deployed_at
+        and sync.kind not in (*BASELINES, "partial")
+    }
+    if any(sync.kind != "rolled_back" for sync in last.values()):
+        return None
+    return max(last.values(), key=lambda sync: (sync.deployed_at, sync.deployment), default=None)
 
 
 def _is_known(connection: Connection, one: Deployable) -> bool:

@@ -16,6 +16,7 @@ from ledger import fields
 from ledger.errors import NotFoundError
 from ledger.queries.answers import Differing, Finding, Hop, Revision, Setting, Trace
 from ledger.queries.asking import Asker
+from ledger.queries.clusters import Places
 from ledger.queries.deployed import LIVE, PARTLY, ROLLED_BACK, where_live
 from ledger.queries.objects import Object, find_object
 from ledger.resources import Value
@@ -116,6 +117,7 @@ class Tracer:
         settings: Sequence[Setting],
     ) -> tuple[list[Differing], list[Setting]]:
         """What concerns the fields that are meant; NotFoundError where there is none."""
+        asked, field = field, _as_stored(one, field)
         leaves = self._leaves(one)
         known = {*leaves, *(each.field for each in differences)}
         meant = [each for each in sorted(known) if each and fields.matches(each, field)]
@@ -124,7 +126,7 @@ class Tracer:
         if not meant:
             near = difflib.get_close_matches(field, sorted(known), 5, 0.3)
             hint = "\n".join(["Fields like it:", *(f"  {each}" for each in near)]) if near else ""
-            raise NotFoundError(f"{one.title()} has no field {field!r}", hint=hint)
+            raise NotFoundError(f"{one.title()} has no field {asked!r}", hint=hint)
         places = {each.field for each in settings}
         deciding = {
             max((place for place in places if fields.under(each, place)), key=len, default="")
@@ -275,6 +277,7 @@ class Tracer:
             number=revision.number,
             commit=revision.commit_sha,
             paths=[chosen.path],
+            fields=[chosen.input_field or chosen.field],
             only=(one.app_cluster, one.app_namespace, one.application),
         )
         if not found:
@@ -283,7 +286,7 @@ class Tracer:
         words = {LIVE: "live", PARTLY: "partly live", ROLLED_BACK: "rolled back"}
         if deployed.state not in words:
             return _unlinked("sync", deployed.reason)
-        already = f"at {deployed.known_at} already, unknown since when"
+        already = f"by {deployed.known_at} already"
         when = f"since {deployed.since}" if deployed.since else already
         by = f", {deployed.initiated_by}" if deployed.initiated_by else ""
         return Hop(
@@ -303,12 +306,21 @@ class Tracer:
         return [row[0] for row in rows]
 
     def _environment(self, one: Object) -> tuple[str, str]:
+        """That of its application; of an object without one, all that its place may belong to."""
         rows = self._connection.rows(
             "select environment, tier from applications where controller_cluster = ? "
             "and application_namespace = ? and application = ?",
             [one.app_cluster, one.app_namespace, one.application],
         )
-        return (str(rows[0][0]), str(rows[0][1])) if rows else ("", "")
+        if rows:
+            return str(rows[0][0]), str(rows[0][1])
+        own = (one.app_cluster, one.app_namespace, one.application)
+        names = Places(self._connection).of(own, one.cluster, one.namespace)
+        tiers: dict[str, str] = dict(
+            self._connection.rows("select environment, tier from environments")
+        )
+        told = {tiers.get(name, "") for name in names}
+        return ", ".join(names), told.pop() if len(told) == 1 else ""
 
 
 def _badness(one: Setting) -> tuple[int, str, int]:
@@ -316,6 +328,13 @@ def _badness(one: Setting) -> tuple[int, str, int]:
     revision = one.revision
     landed = (revision.landed_at, revision.number) if revision is not None else ("", 0)
     return (VERDICTS.index(one.approval), *landed)
+
+
+def _as_stored(one: Object, field: str) -> str:
+    """The name that a field has in the cluster: `stringData` of a Secret is in `data` there."""
+    if (one.api_group, one.kind) == ("", "Secret") and fields.under(field, "stringData"):
+        return f"data{field.removeprefix('stringData')}"
+    return field
 
 
 def _unlinked(hop: str, reason: str) -> Hop:

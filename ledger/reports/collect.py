@@ -18,6 +18,7 @@ from ledger.auditor import Session
 from ledger.controls import Control, Item, Result
 from ledger.errors import IntegrityError
 from ledger.periods import Period
+from ledger.reports.coverage import read_unread, read_unshipped
 from ledger.reports.facts import (
     ClusterSurvey,
     Earlier,
@@ -33,17 +34,21 @@ from ledger.reports.facts import (
 )
 from ledger.reports.templates import Report
 
-# What asking adds to the log, which no source told, is left out: query.executed, report.issued.
 LOG = "select count(*) as events, min(recorded_at) as first, max(recorded_at) as last from events"
 FEEDS = """
-select source, count(*) as events, min(recorded_at) as first, max(recorded_at) as last from events
-where type not in ('query.executed', 'report.issued') group by source order by source
+select source, count(*) as events, min(first) as first, max(last) as last from (
+  -- What asking adds to the log is told by no source.
+  select case when type in ('query.executed', 'report.issued') then '' else source end as source,
+         recorded_at as first, recorded_at as last
+  from events
+) told
+group by source order by case when source = '' then 1 else 0 end, source
 """
 NEWEST = """
-select e.position, e.recorded_at, e.data from events e
-join (select stream, max(position) as position from events where type = :type group by stream) n
+select e.position, e.recorded_at, e.source, e.data from events e
+join (select max(position) as position from events where type = :type group by stream, source) n
   on n.position = e.position
-order by e.stream
+order by e.stream, e.source
 """
 GAPS = """
 select repository, data, recorded_at, evidence_position from gaps
@@ -97,6 +102,8 @@ def collect(
         clusters=tuple(_clusters(connection)),
         gaps=tuple(_gaps(connection, period)),
         moves=tuple(_moves(connection, period)),
+        unread=tuple(read_unread(period, connection)),
+        unshipped=tuple(read_unshipped(period, connection)),
         environments=tuple(_environments(connection, results)),
         unmapped=tuple(_unmapped(connection, period)),
         earlier=_earlier(report, period, standing, results, connection),
@@ -126,10 +133,10 @@ def _feeds(connection: Session) -> Iterator[Feed]:
     return (Feed(*row) for row in connection.query(FEEDS).rows)
 
 
-def _newest(connection: Session, kind: str) -> Iterator[tuple[int, str, Mapping[str, Any]]]:
-    """(position, when it was recorded, data) of the newest event of a type in each stream."""
-    for position, recorded_at, data in connection.query(NEWEST, {"type": kind}).rows:
-        yield position, recorded_at, msgspec.json.decode(data, type=dict[str, Any])
+def _newest(connection: Session, kind: str) -> Iterator[tuple[int, str, str, Mapping[str, Any]]]:
+    """(position, when it was recorded, source, data) of each source's newest event in each stream."""
+    for position, recorded_at, source, data in connection.query(NEWEST, {"type": kind}).rows:
+        yield position, recorded_at, source, msgspec.json.decode(data, type=dict[str, Any])
 
 
 def _surveys(connection: Session) -> Iterator[Survey]:
@@ -137,7 +144,7 @@ def _surveys(connection: Session) -> Iterator[Survey]:
         "select repository, max(commits) as n from repositories group by 1"
     ).rows
     recorded: dict[str, int] = dict(rows)
-    for position, recorded_at, data in _newest(connection, "source.surveyed"):
+    for position, recorded_at, _, data in _newest(connection, "source.surveyed"):
         yield Survey(
             repository=data["repository"],
             branches=tuple(data.get("branches", ())),
@@ -151,13 +158,14 @@ def _surveys(connection: Session) -> Iterator[Survey]:
 
 
 def _clusters(connection: Session) -> Iterator[ClusterSurvey]:
-    for position, recorded_at, data in _newest(connection, "cluster.surveyed"):
+    for position, recorded_at, source, data in _newest(connection, "cluster.surveyed"):
         scopes = data["scopes"] if isinstance(data["scopes"], list) else None
         yield ClusterSurvey(
             cluster=data["cluster"],
             identity=data.get("identity", ""),
             scopes=None if scopes is None else len(scopes),
             objects=None if scopes is None else sum(one["count"] for one in scopes),
+            source=source,
             observed_at=data["observed_at"],
             position=position,
             recorded_at=recorded_at,

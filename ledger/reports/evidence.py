@@ -73,6 +73,7 @@ def _summary(facts: Facts, files: Iterable[Attached], libraries: Mapping[str, st
                 "id": one.control.id,
                 "version": one.control.version,
                 "sha256": one.control.digest,
+                "as_of": "position" if one.control.judges_state else "period",
                 "population": one.population,
                 **{outcome: one.count(outcome) for outcome in OUTCOMES},
             }

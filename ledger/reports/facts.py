@@ -61,6 +61,7 @@ class ClusterSurvey:
     identity: str
     scopes: int | None
     objects: int | None
+    source: str
     observed_at: str
     position: int
     recorded_at: str
@@ -75,6 +76,45 @@ class Gap:
     detail: str
     since: str
     recorded_at: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the period that no look of a source speaks for: `before` its first or `after` its last.
+
+    `cluster` is empty for a source that reads none; `counted` is whether its looks are recorded. Of one
+    whose looks are not, `at` is when the first or last happened of what it told.
+    """
+
+    source: str
+    cluster: str
+    side: str
+    at: str
+    span: str
+    counted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unshipped:
+    """A revision that landed on paths of an environment that are in no application's directory.
+
+    `judged` is whether the population of applied changes has it in this environment all the same, as
+    another part of it was shipped.
+    """
+
+    environment: str
+    patterns: tuple[str, ...]
+    repository: str
+    branch: str
+    number: int
+    commit: str
+    landed_at: str
+    subject: str
+    pull_request: int | None
+    approval: str
+    reason: str
+    judged: bool
     position: int
 
 
@@ -148,18 +188,25 @@ class Facts:
     clusters: tuple[ClusterSurvey, ...]
     gaps: tuple[Gap, ...]
     moves: tuple[Move, ...]
+    unread: tuple[Unread, ...]
+    unshipped: tuple[Unshipped, ...]
     environments: tuple[Environment, ...]
     unmapped: tuple[Unmapped, ...]
     earlier: Earlier | None
 
     def total(self, outcome: str) -> int:
-        """How many items of all populations have an outcome."""
-        return sum(one.count(outcome) for one in self.results)
+        """How many items of the period have an outcome."""
+        return sum(one.count(outcome) for one in self.results if not one.control.judges_state)
 
     @property
     def population(self) -> int:
-        """How many items all controls judged."""
-        return sum(one.population for one in self.results)
+        """How many items of the period the controls judged; a state is none of them."""
+        return sum(one.population for one in self.results if not one.control.judges_state)
+
+    @property
+    def states(self) -> tuple[Result, ...]:
+        """The results that are as of the log position, whatever the period."""
+        return tuple(one for one in self.results if one.control.judges_state)
 
 
 @dataclass(frozen=True, slots=True)

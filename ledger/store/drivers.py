@@ -188,6 +188,8 @@ def _translated() -> Iterator[None]:
         hint = "Another process may be writing; try again." if "locked" in text else ""
         if "no such table" in text:
             hint = "Run `ledger init` to make or upgrade the database."
+        if "no such column" in text or "has no column" in text:
+            hint = "The tables are those of another version of the program: run `ledger rebuild`."
         if any(word in text for word in ("readonly", "disk is full", "disk I/O")):
             hint = "Nothing was changed. Free space or rights on the database, then try again."
         raise StoreError(f"the database refused: {text}", hint=hint) from error
@@ -287,6 +289,8 @@ class PostgresConnection:
             text = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             missing = isinstance(error, self._psycopg.errors.UndefinedTable)
             hint = "Run `ledger init` to make or upgrade the database." if missing else ""
+            if isinstance(error, self._psycopg.errors.UndefinedColumn):
+                hint = "The tables are those of another version of the program: run `ledger rebuild`."
             raise StoreError(f"the database refused: {text}", hint=hint) from error
 
 

@@ -6,7 +6,7 @@
 -- commit_sha: The revision that was shipped.
 -- pull_request: The pull request of its best link, null where none is linked.
 -- deployed_at: When the sync ended, as the controller claims (UTC).
--- kind: shipped; initial (with the first sync of an application that was made under the ledger's eyes); rolled_back (taken away again); partial (only some resources of it, by a partial or failed sync); unknown_since (everything up to this revision is live, unknown since when); source_changed (likewise, as the application takes manifests from elsewhere since); off_mainline (on no tracked branch); untracked (the ledger reads no such repository).
+-- kind: shipped; initial (with the first sync of an application that was made under the ledger's eyes); rolled_back (taken away again); partial (only some resources of it, by a partial or failed sync); unknown_since (everything up to this revision is live, unknown since when); source_changed (likewise, as the application takes manifests from another repository, directory or branch since); off_mainline (on no tracked branch); untracked (the ledger reads no such repository).
 -- tier: The environment's class, such as production; empty where unmapped.
 -- branch: The tracked branch; null where it is on none.
 -- number: The revision's number on it; null likewise.
@@ -29,7 +29,8 @@ with recursive closure(repository, branch, root, path, since, until) as (
   where r.kind in ('file', 'directory') and (r.until is null or r.until > c.since)
     and r.since < c.until and (r.until is null or r.until > r.since)
 ), ranges as materialized (
-  select d.sync, d.source, d.repository, d.branch, d.low, d.high, d.ships, c.path, c.since, c.until
+  select d.sync, d.source, d.repository, d.branch, d.low, d.high, d.line_number, d.number, d.displaced, d.ships,
+         c.path, c.since, c.until
   from model_step d
   join closure c on c.repository = d.repository and c.branch = d.branch and c.root = d.path
   where d.ships <> ''
@@ -39,9 +40,18 @@ with recursive closure(repository, branch, root, path, since, until) as (
   join model_touch t on t.repository = g.repository and t.branch = g.branch and t.path = g.path
     and t.number > g.low and t.number <= g.high
   where t.number + 0 >= g.since and t.number + 0 < g.until
+), displaced as (
+  -- What was applied before the branch moved away from it: no range of the current line has it.
+  select distinct g.sync, g.source, t.number, t.commit_sha
+  from ranges g
+  join model_touch t on t.repository = g.repository and t.branch = g.branch and t.path = g.path
+    and t.number > g.line_number and t.number <= g.number
+  where g.displaced <> '' and g.displaced like '%' || t.commit_sha || '%'
 ), shipped as (
   select d.sync, d.source, d.number, d.revision as commit_sha, d.stands as kind
   from model_step d where d.stands <> ''
+  union all
+  select x.sync, x.source, x.number, x.commit_sha, 'shipped' from displaced x
   union all
   select t.sync, t.source, t.number, t.commit_sha, t.ships
   from touched t

@@ -19,7 +19,7 @@
 -- superseded: 1 where the branch moved away from it, 0 on the current line; null where no branch has it.
 -- previous_deployment: The last sync before it that applied a whole revision of this source there; null if none is known.
 -- previous_revision: What that one applied.
--- previous_line_number: Its number on the branch's current line, likewise.
+-- previous_line_number: The number on the branch's current line, likewise, of the last of these that is on a tracked branch.
 -- kind: initial, unknown_since, source_changed, change, repeat, rollback, self_heal, partial, local or failed, as in deployments.
 -- complete: 1 where it succeeded and applied all that the revision declares, else 0.
 -- started_at: When it began, as the controller claims (UTC).

@@ -5,7 +5,7 @@
 -- cluster: The cluster that it deployed to.
 -- revision: What was applied: a commit, or the version of a chart. Of several sources that of the first in a repository that the ledger reads.
 -- outcome: succeeded or failed. Of a failed sync some resources may have been applied all the same.
--- kind: initial (the application was made under the ledger's eyes), unknown_since (what was before it is not known), source_changed (it takes manifests from elsewhere since), change, repeat (of the revision before), rollback (to an older one), self_heal, partial (chosen resources only), local (a person's own manifests, not Git) or failed.
+-- kind: initial (the application was made under the ledger's eyes), unknown_since (what was before it is not known), source_changed (it takes manifests from another repository, directory or branch since), change, repeat (of the revision before), rollback (to an older one), self_heal, partial (chosen resources only), local (a person's own manifests, not Git) or failed.
 -- initiated_by: Who asked for it, as the controller claims; empty where it began by itself.
 -- automated: 1 where it began by itself, else 0.
 -- started_at: When it began, as the controller claims (UTC).

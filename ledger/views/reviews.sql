@@ -6,7 +6,7 @@
 -- commit_sha: The head that it was given at; empty where the forge does not tell.
 -- submitted_at: When it was given (UTC); empty where the forge does not tell.
 -- counts: 1 where it counts as an approval, else 0.
--- reason: Why it counts or not: a word and a colon begin every refusal (self, contributor, stale, dismissed, changes_requested, superseded, comment, bot, after_merge, undated, unknown_reviewer, unknown_head).
+-- reason: Why it counts or not: a word and a colon begin every refusal (self, contributor, stale, dismissed, changes_requested, superseded, comment, bot, no_write_access, after_merge, undated, unknown_reviewer, unknown_head).
 -- evidence_position: The last event that tells of it.
 -- recorded_at: When that was recorded (UTC).
 -- review: The forge's own id of it.

@@ -151,7 +151,7 @@ def router(
 _ANSWERS: dict[int | str, str] = {
     200: "It was received before; nothing is added.",
     202: "It is kept durably and will be recorded.",
-    400: "It has no delivery id.",
+    400: "It has no usable delivery id, or no name of an event.",
     401: "The signature is missing or wrong.",
     404: "Deliveries of this kind are not taken.",
     408: "The body did not come in time.",
@@ -196,7 +196,9 @@ def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> str:
     delivery = sender.webhook.identify(headers, body)
     if not delivery:
         raise Refused(
-            400, "the request has no delivery id", "Deliver it as the sender's webhooks do."
+            400,
+            "the request lacks a usable delivery id, or the name of its event",
+            "Deliver it as the sender's webhooks do, with the headers that they set.",
         )
     return delivery
 

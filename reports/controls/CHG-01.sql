@@ -8,23 +8,26 @@
 -- parameters: period_start, period_end
 -- rationale: A change that one person can bring into an environment alone is neither reviewed nor authorised.
 --   The approval must be there when the change is first applied, and the pull request that was approved must
---   be known to be this change: a number in a message proves nothing.
+--   be known to be this change: a number in a message proves nothing. Of what was live before the first look
+--   nobody knows when it was applied, so it is unknown; the reason tells the approval that the revision itself has.
 -- remediation: Have someone who did not contribute review the change now and record it, find out how it came
 --   past the review, and close that way.
 with judged as (
-  select a.*,
+  select a.*, v.pull_request as own_pull, v.approval as own_approval, v.approval_reason as own_reason,
          case
-           when approval = 'unapproved' then 'not approved'
-           when coalesce(approval, '') <> 'approved' then 'not known'
-           when coalesce(approvers, '') = '' then 'nobody named'
-           when coalesce(approved_at, '') = '' then 'no time'
-           when lower(approvers) = lower(author) then 'own approval'
-           when approved_at > first_applied_at then 'late'
-           when coalesce(link_grade, '') not in ('proved', 'reported') then 'guessed'
+           when a.approval = 'unapproved' then 'not approved'
+           when coalesce(a.approval, '') <> 'approved' then 'not known'
+           when coalesce(a.approvers, '') = '' then 'nobody named'
+           when coalesce(a.approved_at, '') = '' then 'no time'
+           when lower(a.approvers) = lower(a.author) then 'own approval'
+           when a.approved_at > a.first_applied_at then 'late'
+           when coalesce(a.link_grade, '') not in ('proved', 'reported') then 'guessed'
            else 'approved'
          end as finding
   from applied_changes a
-  where first_applied_at >= :period_start and first_applied_at < :period_end
+  left join revisions v on a.kind in ('unknown_since', 'source_changed') and v.repository = a.repository
+    and v.branch = a.branch and v.commit_sha = a.commit_sha
+  where a.first_applied_at >= :period_start and a.first_applied_at < :period_end
 )
 select item_id as item,
        case
@@ -39,6 +42,12 @@ select item_id as item,
          when finding = 'late' then 'approved at ' || approved_at || ', after it was applied'
          when finding = 'guessed' then 'its pull request was approved, but is only guessed to be this change'
          else coalesce(nullif(reason, ''), 'nothing is known of an approval')
+       end || case
+         when finding <> 'not known' or own_approval is null then ''
+         else '; by itself ' || case when own_pull is null then 'this revision'
+             else '#' || cast(own_pull as text) end
+           || case when own_approval = 'unknown' then ' has no known approval' else ' is ' || own_approval end
+           || case when coalesce(own_reason, '') = '' then '' else ': ' || own_reason end
        end || case when finding <> 'approved' and emergency = 1 then '; labelled as an emergency' else '' end
          as reason,
        cast(evidence_position as text) as evidence,

@@ -38,7 +38,7 @@ class Gatherer:
 
         The label that Argo CD may track by names an owner only where that one declares it, too.
         """
-        declaring = self._declaring(identity)
+        declaring = self.declaring(identity)
         claim = looks[-1].claim if looks else ""
         claiming = self._named(identity.cluster, claim)
         chosen = [name for name in claiming if name in declaring] or declaring
@@ -46,7 +46,8 @@ class Gatherer:
             chosen = claiming
         return Owner(self._builder.app(chosen[0]), chosen[0] in claiming) if chosen else None
 
-    def _declaring(self, identity: Identity) -> list[Name]:
+    def declaring(self, identity: Identity) -> list[Name]:
+        """The applications that declare an object."""
         rows = list(self._context.find(DeclaredRow, **identity._asdict()))
         base = hash_base(identity.name) if identity.kind in HASHED else ""
         if not rows and base:
@@ -169,7 +170,14 @@ class Gatherer:
                 return f"HorizontalPodAutoscaler {declared.name}"
         return ""
 
-    def inputs(self, looks: Sequence[LookRow], app: App, evidence: Evidence, hidden: bool) -> str:
+    def inputs(
+        self,
+        looks: Sequence[LookRow],
+        app: App,
+        evidence: Evidence,
+        hidden: bool,
+        maker: str,
+    ) -> str:
         """A digest of everything that the rows of the object are made from."""
         bases = [
             [one.build.mark, one.build.line.branch, one.one is None] if one else []
@@ -180,7 +188,7 @@ class Gatherer:
             [*app.name, app.mark, self.all_lines(app)],
             bases,
             [evidence.synced_at, evidence.synced_commit, evidence.rolled_back],
-            [evidence.why_unknown, evidence.scaled_by, evidence.looked, hidden],
+            [evidence.why_unknown, evidence.scaled_by, evidence.looked, hidden, maker],
         ]
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import msgspec
 
 from ledger.comparing import value_text
-from ledger.live import Difference
+from ledger.live import Difference, stored
 from ledger.projections import Context, Dropped, Row, column
 from ledger.projections.applications import StateRow
-from ledger.projections.live.controllers import maker
+from ledger.projections.live.deriving import Deriving
 from ledger.projections.live.desired import App, Build, Builder, Sync
 from ledger.projections.live.gathering import Gatherer, Owner
 from ledger.projections.live.history import (
@@ -26,8 +26,6 @@ from ledger.projections.live.judging import (
     DERIVED,
     DRIFTED,
     EXTRA,
-    INFERRED,
-    REPORTED,
     UNLINKED,
     Declared,
     Evidence,
@@ -36,7 +34,7 @@ from ledger.projections.live.judging import (
     judge,
 )
 from ledger.projections.live.looking import Looks, hash_base
-from ledger.projections.live.origins import Blamer, Origins, collapsed
+from ledger.projections.live.origins import Blamer, Origins, as_stored, collapsed
 from ledger.projections.live.rows import (
     EpisodeRow,
     Identity,
@@ -68,6 +66,7 @@ class Objects:
         self._looks = looks
         self._gatherer = Gatherer(context, builder, looks)
         self._blamer = Blamer(context)
+        self.deriving = Deriving(context, looks, self._gatherer)
 
     def settled(self, identity: Identity) -> Iterator[Row]:
         """The rows of an object that are no longer as its inputs want them."""
@@ -100,7 +99,7 @@ class Objects:
 
     def _alone(self, identity: Identity, last: LookRow) -> Judgement:
         """An object that no application declares, and that names none that is known."""
-        made = self._made(identity, last)
+        made = self.deriving.made(identity, last)
         if made is not None:
             return made
         if last.claim:
@@ -114,12 +113,8 @@ class Objects:
 
     def _made(self, identity: Identity, last: LookRow) -> Judgement | None:
         """The judgement of an object that a controller made."""
-        sets: list[str] = []
-        if identity.kind == "PersistentVolumeClaim":
-            seen = self._looks.seen(identity.cluster, "apps", "StatefulSet", identity.namespace)
-            sets = [one.name for one in seen]
-        by = maker(identity, self._looks.body(last), last.owner, sets)
-        return Judgement(DERIVED, REPORTED if last.owner else INFERRED, by) if by else None
+        made = self.deriving.made(identity, last)
+        return made if made is not None and made.state == DERIVED else None
 
     # -- an object of an application -------------------------------------------------------------
 
@@ -129,7 +124,9 @@ class Objects:
         evidence = self._gatherer.evidence(identity, looks, owner)
         declared = any(one and one.one is not None for one in (evidence.synced, evidence.tip))
         hidden = self._is_under_hash(identity, evidence)
-        inputs = self._gatherer.inputs(looks, app, evidence, hidden)
+        made = self._made(identity, there) if there and (hidden or not declared) else None
+        maker = made.reason if made is not None else ""
+        inputs = self._gatherer.inputs(looks, app, evidence, hidden, maker)
         known = self._context.get(LiveRow, *identity)
         if known is not None and known.inputs == inputs:
             return
@@ -137,7 +134,7 @@ class Objects:
         if declared and not hidden:
             judged = judge(evidence)
         elif there is not None:
-            judged = self._made(identity, there) or self._orphan(app) or judge(evidence)
+            judged = made or self._orphan(app) or judge(evidence)
         yield from self._told(identity, there, app, evidence, judged, inputs)
         points = self._points(identity, looks, app, evidence, judged)
         yield from self._history(identity, points, app)
@@ -173,7 +170,11 @@ class Objects:
         basis = judged.basis
         origins: dict[str, Origins] = {}
         if basis is not None and basis.one is not None:
-            origins = collapsed(basis.one.body, self._blamer.origins(basis.build, basis.one))
+            told = as_stored(identity.kind, self._blamer.origins(basis.build, basis.one))
+            body = basis.one.body
+            origins = collapsed(
+                stored(body, identity.kind) if isinstance(body, dict) else body, told
+            )
         changed = self._newest(origins, basis)
         if judged.state == DRIFTED and judged.comparison is not None:
             origins |= {one.field: () for one in judged.comparison.standing()}

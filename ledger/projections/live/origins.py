@@ -182,6 +182,19 @@ def _nearest(told: Mapping[str, str], field: str) -> str:
 # -- the fewest rows that tell it all --------------------------------------------------------------
 
 
+def as_stored(kind: str, origins: Mapping[str, Origins]) -> dict[str, Origins]:
+    """The same under the names that fields have in the cluster: `stringData` of a Secret is in `data`.
+
+    It wins over `data` of the same key, as in the API server.
+    """
+    found = dict(origins)
+    written = [path for path in origins if kind == "Secret" and fields.under(path, "stringData")]
+    for path in written:
+        told = tuple(one._replace(field=one.field or path) for one in found.pop(path))
+        found[f"data{path.removeprefix('stringData')}"] = told
+    return found
+
+
 def collapsed(body: Value, origins: Mapping[str, Origins]) -> dict[str, Origins]:
     """The same with one entry for whole subtrees: each speaks for what is below and has no other entry.
 

@@ -101,7 +101,7 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
         managers=digest_bytes(data.managers) if data.managers else None,
         manager=column(data.manager),
         changed_at=data.changed_at,
-        owner=column(data.owner),
+        owner=key_text(data.owner),
         claim=claim,
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,

@@ -240,13 +240,20 @@ _IDENTITY = ("cluster", "api_group", "kind", "namespace", "name")
 _APPLICATION = ("app_cluster", "app_namespace", "application")
 
 LOOKS = Table(
-    "model_live_look", LookRow, key=(*_IDENTITY, "observed_at", "mark"), lookups=(_IDENTITY,)
+    "model_live_look",
+    LookRow,
+    key=(*_IDENTITY, "observed_at", "mark"),
+    lookups=(_IDENTITY, ("cluster", "owner")),
 )
 OBJECTS = Table(
     "model_live_object",
     ObjectRow,
     key=_IDENTITY,
-    lookups=(("dirty",), ("cluster", "api_group", "kind", "namespace")),
+    lookups=(
+        ("dirty",),
+        ("cluster", "api_group", "kind", "namespace"),
+        ("cluster", "kind", "name"),
+    ),
 )
 CLAIMS = Table(
     "model_live_claim",

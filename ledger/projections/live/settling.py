@@ -14,6 +14,7 @@ import msgspec
 from ledger.events import CommitObserved
 from ledger.projections import Context, Row, key_text, revisions
 from ledger.projections.commits import CommitRow
+from ledger.projections.live.deriving import Deriving
 from ledger.projections.live.desired import App, Build, Builder, Source, identity_of, is_read
 from ledger.projections.live.looking import HASHED, SCALER, Looks, hash_base, scaled
 from ledger.projections.live.objects import Objects, exchanged
@@ -42,6 +43,7 @@ def settle(context: Context) -> Iterable[Row]:
     yield from work.objects()
     yield from work.applications()
     objects = Objects(context, work.builder, work.looks)
+    work.follow(objects.deriving)
     for identity in work.affected:
         yield from objects.settled(identity)
 
@@ -110,8 +112,6 @@ class _Settling:
                 target = scaled(self.looks.body(look))
                 if target is not None:
                     yield Identity(one.cluster, target[0], target[1], one.namespace, target[2])
-        elif (one.api_group, one.kind) == ("apps", "StatefulSet"):
-            yield from self.looks.seen(one.cluster, "", "PersistentVolumeClaim", one.namespace)
         elif one.kind in HASHED and (base := hash_base(one.name)):
             yield one._replace(name=base)
         if one.namespace:
@@ -122,6 +122,15 @@ class _Settling:
         ):
             if row.namespace:
                 self._dirty[Name(*row[5:8])] = None
+
+    def follow(self, deriving: Deriving) -> None:
+        """Marks what may have been made of the objects that are marked, step by step."""
+        pending = list(self.affected)
+        while pending:
+            for other in deriving.dependents(pending.pop()):
+                if other not in self.affected:
+                    self.affected[other] = None
+                    pending.append(other)
 
     # -- applications ----------------------------------------------------------------------------
 

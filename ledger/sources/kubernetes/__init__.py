@@ -36,7 +36,7 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
         try:
             yield from _read_file(path, modified, given.cluster, tools)
         except SourceError as error:
-            reason = f"{error.message} {error.hint}".strip()
+            reason = f"{error.message}. {error.hint}".strip()
             yield Batch(events=[looks.file_gap(KIND, given.cluster, path, reason, tools)])
 
 

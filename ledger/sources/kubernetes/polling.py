@@ -129,7 +129,7 @@ class _Poll:
             try:
                 kind = cluster.resolve(wanted)
             except Refused as error:
-                self._gaps.append(f"{error.message} {error.hint}")
+                self._gaps.append(f"{error.message}. {error.hint}")
                 continue
             if kind is None:
                 if self._options.kinds:
@@ -162,7 +162,7 @@ class _Poll:
                     yield self._batch(events, contents)
                     events, contents = [], []
         except (Refused, Absent) as error:
-            self._gaps.append(f"{error.message} {error.hint}")
+            self._gaps.append(f"{error.message}. {error.hint}")
         else:
             self._counts[kind.group, kind.kind, namespace] = len(seen)
             for name in sorted((self._known.keys() | self._doubtful) - seen):

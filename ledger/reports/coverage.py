@@ -1,0 +1,128 @@
+"""What a report's populations cannot hold: times that nobody read, and changes that nobody tells of shipping.
+
+Both come from recorded events alone, so that a report comes out the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import cache
+
+from ledger.auditor import Session
+from ledger.instants import FORMAT
+from ledger.periods import Period
+from ledger.reports.facts import Unread, Unshipped
+
+# A look at a cluster speaks for the time that it looked. A repository is read whole each time, so that
+# all that its source told speaks for when it was told. Of a source that nobody counts, only what happened
+# is known to have come; a claim of later than it was recorded counts as of the record.
+LOOKS = """
+select source, stream, min(occurred_at) as first, max(occurred_at) as last, 1 as counted from events
+where type = 'cluster.surveyed' group by source, stream
+union all
+select source, '', min(recorded_at), max(recorded_at), 1 from events
+where type <> 'collector.gap' and source in (select source from events where type = 'source.surveyed')
+group by source
+union all
+select source, '', min(told_at), max(told_at), 0 from (
+  select source, case when coalesce(occurred_at, '') = '' or occurred_at > recorded_at then recorded_at
+                 else occurred_at end as told_at
+  from events
+  where type not in ('collector.gap', 'environment.mapped', 'query.executed', 'report.issued')
+    and source not in (select source from events where type in ('source.surveyed', 'cluster.surveyed'))
+) told
+group by source
+order by 1, 2
+"""
+MAPPED = "select environment, repository, paths from environments where paths <> '' order by environment"
+SHIPPED = """
+select repository, path from applications where repository <> ''
+union
+select repository, path from deployment_sources where repository <> ''
+"""
+LANDED = """
+select distinct r.repository, r.branch, r.number, r.commit_sha, r.landed_at, r.subject, r.pull_request,
+       r.approval, r.approval_reason, r.evidence_position, c.path, c.old_path
+from revisions r
+join resource_changes c on c.repository = r.repository and c.branch = r.branch
+  and c.commit_sha = r.commit_sha
+where r.superseded = 0 and r.landed_at >= :start and r.landed_at < :end
+order by r.landed_at, r.repository, r.branch, r.number, c.path, c.old_path
+"""
+APPLIED = "select environment, repository, commit_sha from applied_changes where environment <> ''"
+
+
+def read_unread(period: Period, connection: Session) -> Iterator[Unread]:
+    """The heads and tails of a period that lie before the first and after the last look, by source."""
+    if period.is_all:
+        return
+    for source, stream, first, last, counted in connection.query(LOOKS).rows:
+        cluster = stream.removeprefix("cluster/")
+        for side, at, start, end in (
+            ("before", first, period.start, min(first, period.end)),
+            ("after", last, max(last, period.start), period.end),
+        ):
+            if start < end:
+                yield Unread(source, cluster, side, at, _span(start, end), bool(counted))
+
+
+def _span(start: str, end: str) -> str:
+    """The time between two instants in days and hours, for people."""
+    between = datetime.strptime(end, FORMAT) - datetime.strptime(start, FORMAT)
+    days, hours = between.days, (between - timedelta(days=between.days)) // timedelta(hours=1)
+    parts = [
+        f"{number} {word}{'' if number == 1 else 's'}"
+        for number, word in ((days, "day"), (hours, "hour"))
+        if number
+    ]
+    return " and ".join(parts) or "less than an hour"
+
+
+def read_unshipped(period: Period, connection: Session) -> Iterator[Unshipped]:
+    """Revisions that landed in a period on mapped paths which are in no application's directory.
+
+    One for each revision and environment. Costs a row for each file changed in the period.
+    """
+    mapped = [(*row[:2], row[2].split("\n")) for row in connection.query(MAPPED).rows]
+    shipped = {(repository, path.strip("/.")) for repository, path in connection.query(SHIPPED).rows}
+
+    @cache
+    def place(repository: str, path: str) -> tuple[str, str] | None:
+        """The environment and pattern of a path that no application takes its manifests from."""
+        parts = path.split("/")
+        if any((repository, "/".join(parts[:depth])) in shipped for depth in range(len(parts))):
+            return None
+        for environment, limit, patterns in mapped:
+            for pattern in patterns if limit in ("", repository) else ():
+                if fnmatchcase(path, pattern):
+                    return environment, pattern
+        return None
+
+    if not mapped:
+        return
+    bounds = {"start": period.start, "end": period.end}
+    found: dict[tuple[object, ...], dict[str, None]] = {}
+    for *revision, path, old_path in connection.query(LANDED, bounds).rows:
+        for one in filter(None, (path, old_path)):
+            if at := place(revision[0], one):
+                found.setdefault((at[0], *revision), {})[at[1]] = None
+    judged = set(connection.query(APPLIED).rows) if found else set()
+    for (environment, *told), patterns in found.items():
+        repository, branch, number, commit, landed_at, subject, pull, approval, reason, position = told
+        yield Unshipped(
+            environment=environment,
+            patterns=tuple(patterns),
+            repository=repository,
+            branch=branch,
+            number=number,
+            commit=commit,
+            landed_at=landed_at,
+            subject=subject or "",
+            pull_request=pull,
+            approval=approval,
+            reason=reason,
+            judged=(environment, repository, commit) in judged,
+            position=position,
+        )
