@@ -27,9 +27,13 @@ from ledger.events import (
     ApplicationSource,
     ClusterSurveyed,
     Event,
+    Identity,
     LiveObserved,
     LiveRemoved,
     NewEvent,
+    PullRequest,
+    PullRequestMerged,
+    ReviewSubmitted,
     ScopeCounted,
     Sync,
     SyncApplied,
@@ -152,7 +156,7 @@ def test_rules_of_roles_are_compared_whole_in_any_order() -> None:
 
 
 def test_a_subject_that_was_added_by_hand_is_a_difference() -> None:
-    binding = {
+    binding: Body = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "RoleBinding",
         "metadata": {"name": "b"},
@@ -470,13 +474,15 @@ class World:
             folder / "ledger", track(self.repo, **options), database=database
         )
         self.told: list[tuple[NewEvent, list[Content]]] = []
+        self.named: set[str] = set()
 
     # What may be told
 
     def application(
         self, hour: int = 0, path: str = "prod", name: str = "shop", **facts: Any
     ) -> None:
-        first = not any(isinstance(one.data, ApplicationCreated) for one, _ in self.told)
+        first = name not in self.named
+        self.named.add(name)
         source = ApplicationSource(
             url="https://forge/infra",
             repository=facts.pop("repository", "infra"),
@@ -502,11 +508,11 @@ class World:
         )
         self._note(f"application/{name}/{hour}", data)
 
-    def no_application(self, hour: int) -> None:
+    def no_application(self, hour: int, name: str = "shop") -> None:
         data = ApplicationDeleted(
-            cluster="hub", namespace="argocd", name="shop", uid="u1", observed_at=at(hour)
+            cluster="hub", namespace="argocd", name=name, uid="u1", observed_at=at(hour)
         )
-        self._note(f"application/gone/{hour}", data)
+        self._note(f"application/{name}/gone/{hour}", data)
 
     def sync(self, hour: int, revision: str, name: str = "shop", **facts: Any) -> None:
         sources = [
@@ -579,6 +585,28 @@ class World:
         )
         self._note(f"gone/{body['kind']}/{data.name}/{hour}", data)
 
+    def pull_request(self, number: int, commit: str, *, approved: bool) -> None:
+        """A merge that a forge tells of, with another person's approval or without."""
+        told = PullRequest(
+            number=number,
+            author=Identity(login="ann"),
+            head="a" * 40,
+            base="main",
+            updated_at=at(0),
+        )
+        forge = "github.com/acme/infra"
+        merged = PullRequestMerged(
+            repository="infra", forge=forge, pull_request=told, merge_commit=commit,
+            merged_at=at(number), merged_by=Identity(login="ann"), commits=1,
+        )  # fmt: skip
+        self._note(f"{forge}/pull/{number}/merged", merged)
+        if approved:
+            review = ReviewSubmitted(
+                repository="infra", forge=forge, number=number, review=f"r{number}",
+                reviewer=Identity(login="bob"), state="approved", commit="a" * 40, submitted_at=at(0),
+            )  # fmt: skip
+            self._note(f"{forge}/review/r{number}", review)
+
     def survey(self, hour: int, *scopes: str) -> None:
         counted = [
             ScopeCounted(api_group=group, kind=kind, count=1)
@@ -613,7 +641,7 @@ class World:
 
     # What came of it
 
-    def states(self) -> dict[str, tuple[str, str, str]]:
+    def states(self) -> dict[str, tuple[str, str | None, str]]:
         """name → state, approval, grade."""
         rows = self.ledger.rows("select name, state, approval, grade from live_resources")
         return {row[0]: row[1:] for row in rows}
@@ -663,7 +691,7 @@ def world(tmp_path: Path, database_url: str) -> World:
 
 def prod(tag: str, **more: Any) -> str:
     images = [{"name": "quay.io/x/api", "newTag": tag}]
-    return kustomization(resources=["../base"], images=images, **more)
+    return kustomization(**{"resources": ["../base"], "images": images, **more})
 
 
 def running(tag: str, **spec: Any) -> Body:
@@ -1009,6 +1037,7 @@ def test_after_a_forced_push_the_synced_revision_is_still_known(world: World) ->
 def test_hostile_contents_settle_all_the_same(world: World) -> None:
     world.application(options='{"kustomize": {"images": [1], "patches": "x"}, "directory": 7}')
     world.sync(1, "f" * 40)
+    hostile: list[Body]
     for hour, body in enumerate(
         [
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": [1]}},
@@ -1022,10 +1051,42 @@ def test_hostile_contents_settle_all_the_same(world: World) -> None:
     assert len(world.states()) == 5
 
 
+@pytest.mark.parametrize("first_approved", [True, False])
+@pytest.mark.parametrize("judged_last", [True, False])
+def test_an_approved_edit_does_not_launder_an_unapproved_one(
+    world: World, first_approved: bool, judged_last: bool
+) -> None:
+    first = world.repo.tip()
+    second = world.repo.commit({"prod/kustomization.yaml": prod("v2")}, "Two (#2)")
+    world.ledger.grow()
+    if judged_last:
+        world.application()
+        world.sync(1, second)
+        world.live(2, running("v2"))
+        world.tell()
+        assert world.states()["api"][1] == "unknown"
+    world.pull_request(2, second, approved=True)
+    if first_approved:
+        world.pull_request(1, first, approved=True)
+    if not judged_last:
+        world.application()
+        world.sync(1, second)
+        world.live(2, running("v2"))
+    world.tell()
+    assert world.states()["api"][1] == ("approved" if first_approved else "unapproved")
+    rows = world.ledger.rows(
+        "select field, approval from live_fields where name = 'api' and path like 'prod/%' order by 1"
+    )
+    assert rows == [
+        ("", "approved" if first_approved else "unapproved"),
+        ("spec.template.spec.containers[name=api].image", "approved"),
+    ]
+
+
 # -- order, batches, rebuild -----------------------------------------------------------------------
 
 
-def story(world: World) -> None:
+def story(world: World, delete: bool = False) -> None:
     """Everything that a controller and a cluster may tell, in order of time."""
     commits = world.repo.chain()
     peer = {"ipBlock": {"cidr": "0.0.0.0/0"}}
@@ -1045,7 +1106,36 @@ def story(world: World) -> None:
     world.live(11, with_(policy(), "metadata", "name", value="stray"), tracked="")
     world.live(11, with_(policy(), "metadata", "name", value="extra"))
     world.gone(13, with_(policy(), "metadata", "name", value="extra"))
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "api"},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "api"}},
+    }
+    world.live(7, scaler, tracked="")
+    config: Body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}}
+    world.live(9, {**config, "metadata": {"name": "conf-5g6c4hh24k"}})
+    widget = {
+        "apiVersion": "e.x/v1",
+        "kind": "Widget",
+        "metadata": {"name": "wide"},
+        "spec": {"a": 1},
+    }
+    world.live(9, widget, namespace="", tracked="")
+    labelled = with_(deployment(), "metadata", value={"name": "other"})
+    labelled["metadata"]["labels"] = {"app.kubernetes.io/instance": "shop"}
+    world.live(9, labelled, tracked="")
+    sets = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"}, "spec": {}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-db-0"}}
+    world.live(9, sets, tracked="")
+    world.live(9, claim, tracked="")
+    world.application(10, name="second", path="base", into="team-b")
+    world.sync(11, commits[-1], name="second", path="base")
+    world.live(12, running("v0"), namespace="team-b", tracked="second")
     world.survey(14)
+    world.survey(20, "apps/Deployment")
+    if delete:
+        world.no_application(40)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -1061,11 +1151,25 @@ def test_neither_the_order_of_events_nor_the_batches_make_a_difference(
                 "base/all.yaml": text(deployment(), policy()),
                 "base/kustomization.yaml": kustomization(resources=["all.yaml"]),
                 "prod/kustomization.yaml": prod("v1"),
+                "prod/widget.yaml": text(
+                    {
+                        "apiVersion": "e.x/v1",
+                        "kind": "Widget",
+                        "metadata": {"name": "wide"},
+                        "spec": {"a": 1},
+                    }
+                ),
             }
         )
+        more: Body = {
+            "configMapGenerator": [{"name": "conf", "literals": ["a=b"]}],
+            "namespace": "team-a",
+        }
+        more["resources"] = ["../base", "widget.yaml"]
+        world.repo.commit({"prod/kustomization.yaml": prod("v1", **more)})
         for tag in ("v2", "v3", "v4"):
-            world.repo.commit({"prod/kustomization.yaml": prod(tag)}, tag)
-        story(world)
+            world.repo.commit({"prod/kustomization.yaml": prod(tag, **more)}, tag)
+        story(world, delete=seed % 3 == 2)
         order = list(range(len(world.told)))
         if number:
             rng.shuffle(order)
@@ -1183,7 +1287,8 @@ def test_what_the_cluster_brings_is_derived_by_what_it_holds(world: World) -> No
     world.live(4, forged, tracked="", namespace="team-b")
     world.tell()
     states = world.states()
-    assert states["system:reader"] == states["cluster-admin"] == ("derived", None, "inferred")
+    for name in ("system:reader", "cluster-admin"):
+        assert (states[name][0], states[name][2]) == ("derived", "inferred")
     assert states["mine"][0] == "extra"
     sql = "select namespace, state from live_resources where kind = 'ConfigMap' order by 1"
     told = [("kube-system", "derived"), ("team-a", "derived"), ("team-b", "extra")]

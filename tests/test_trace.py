@@ -68,7 +68,9 @@ BASE = {
     "apps/api/prod/kustomization.yaml": "resources: [../base]\nnamespace: api\n",
 }
 ENVIRONMENTS = [EnvironmentSettings(name="production", tier="production", clusters=["prod"])]
-GROUPS = {"Deployment": "apps", "NetworkPolicy": "networking.k8s.io", "Pod": "", "Secret": ""}
+GROUPS = {
+    "Deployment": "apps", "NetworkPolicy": "networking.k8s.io", "Pod": "", "ReplicaSet": "apps", "Secret": "",
+}  # fmt: skip
 
 
 def at(clock: str) -> str:
@@ -274,7 +276,7 @@ def test_an_object_declared_plainly_traces_to_its_approvers(world: World) -> Non
     )
     assert told["pull_request"] == "#1"
     assert told["approval"] == f"approved: bob at {at('08:00')}"
-    assert told["sync"].startswith("live at 2025-01-02T10:05:00Z already")
+    assert told["sync"].startswith("live by 2025-01-02T10:05:00Z already")
     assert found.differences == []
 
 
