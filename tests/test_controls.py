@@ -196,8 +196,42 @@ def test_of_a_live_resource_the_worst_field_is_named(database_url: str) -> None:
     ]
     views = {"live_resources": [LIVE | {"approval": "unapproved"}], "live_fields": fields}
     [item] = judge(database_url, "CHG-03", views).items
-    assert item.reason == "not approved: spec.c was set by ccc"
+    assert item.reason == (
+        "not approved: spec.c was set by ccc (#99), and 1 more field: spec.d by ddd (#99)"
+    )
     assert item.url == "", "no link to the pull request of another change"
+
+
+def test_a_change_of_an_unknown_time_tells_its_own_approval(sqlite_url: str) -> None:
+    baseline = APPLIED | {
+        "kind": "unknown_since",
+        "approval": "unknown",
+        "reason": "since when is not known",
+    }
+    own = {name: APPLIED[name] for name in ("repository", "branch", "commit_sha", "pull_request")}
+    own |= {"approval": "unapproved", "approval_reason": "nobody approved it"}
+    views = {"applied_changes": [baseline], "revisions": [own]}
+    [item] = judge(sqlite_url, "CHG-01", views).items
+    told = "since when is not known; by itself #12 is unapproved: nobody approved it"
+    assert (item.outcome, item.reason) == ("unknown", told)
+
+
+def test_a_live_resource_is_of_its_applications_environment_or_its_namespaces(
+    database_url: str,
+) -> None:
+    app = {
+        "application": "payments", "environment": "production", "cluster": "prod-eu",
+        "destination_namespace": "payments", "controller_cluster": "hub", "application_namespace": "argocd",
+    }  # fmt: skip
+    rows = [
+        LIVE,
+        LIVE | {"name": "b", "application": "", "state": "extra"},
+        LIVE | {"name": "c", "application": "", "namespace": "other", "state": "extra"},
+    ]
+    found = judge(database_url, "CHG-03", {"live_resources": rows, "applications": [app]})
+    assert sorted(one.environment for one in found.items) == ["", "production", "production"]
+    assert found.control.judges_state
+    assert found.observed == ("2026-10-01T00:00:00Z",)
 
 
 def test_a_revision_without_a_known_pull_request_is_a_direct_push(

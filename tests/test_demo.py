@@ -257,6 +257,7 @@ def check_timeline(folder: Path, told: dict[str, str]) -> None:
     ]
     expected += [(at, "suspended", name) for name, at in truths.SUSPENDED]
     expected += [(at, "rewritten", "") for at in truths.REWRITTEN_AT]
+    expected += [(at, "edited", "") for at in truths.MADE_BY_HAND_AT]
     expected += [(one.first_seen, "drifted", one.application) for one in truths.DRIFTS]
     ended = [(one.closed_at, "drift_ended", one.application) for one in truths.DRIFTS]
     expected += [one for one in ended if one[0]]

@@ -175,6 +175,23 @@ def test_of_directories_that_decide_each_for_itself_none_is_chosen(
         assert decision.change.revision.subject == "A second of that namespace"
 
 
+def test_a_directory_that_leaves_the_field_alone_is_one_that_differs(
+    ledger: Ledger, repo: Repo
+) -> None:
+    repo.commit({"stage/kustomization.yaml": None}, "Only prod")
+    ledger.grow()
+    with ledger.ask() as asker:
+        resources = asker.resolve("deploy/api", Scope())
+        decision = Decider(asker).decide(resources, IMAGE, Scope())
+        assert decision.change is not None
+        assert decision.change.revision.subject == "Bump prod"
+    repo.commit({"dev/kustomization.yaml": overlay(namespace="dev")}, "Dev")
+    ledger.grow()
+    with ledger.ask() as asker:
+        decision = Decider(asker).decide(resources, IMAGE, Scope())
+        assert (decision.change, decision.each_for_itself) == (None, ["dev", "prod"])
+
+
 def test_a_field_is_as_old_as_the_directory_that_takes_it_in(ledger: Ledger, repo: Repo) -> None:
     """The tag was there before the base was taken in: that is when it came to be."""
     kustomization = {"images": [{"name": "x/api", "newTag": "v5"}], "namespace": "late"}
@@ -271,6 +288,6 @@ def test_the_commands_say_who_set_what(tmp_path: Path, repo: Repo) -> None:
     assert said in run(ledger, "history", "deploy/api", "-n", "team-a")
     assert said in run(ledger, "blame", "deploy/api", "-n", "team-a")
     assert f"# {said}" in run(ledger, "show", "deploy/api", "-n", "team-a")
-    assert "2 directories that take it in decide this each for itself (prod, stage)" in run(
+    assert "it is built in 2 directories, which decide this differently (prod, stage)" in run(
         ledger, "when", "deploy/api", "--field", "image"
     )

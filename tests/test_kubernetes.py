@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ from ledger.events import (
 from ledger.ingest import Outcome, import_files
 from ledger.sources import Import
 from ledger.testing import Ledger, make_ledger
+from ledger.verify import Verifier
 
 Json = dict[str, Any]
 TOKEN = "token-of-the-ledger"
@@ -372,6 +374,19 @@ def test_a_file_that_cannot_be_read_is_a_gap(files: Files, content: str, gap: st
     assert (outcome.failure, outcome.stopped) == ("", ())
     assert gap in " ".join(files.gaps())
     assert files.read(path).appended == 0
+
+
+def test_what_a_fact_speaks_of_is_missed_when_it_is_gone(files: Files, tmp_path: Path) -> None:
+    files.read(files.write(deployment()))
+    digest = files.only().content
+    with sqlite3.connect(tmp_path / "ledger" / "ledger.db") as database:
+        triggers = database.execute("select name from sqlite_master where type = 'trigger'")
+        for (name,) in triggers.fetchall():
+            database.execute(f"drop trigger {name}")
+        database.execute("delete from log_content where digest = ?", [bytes.fromhex(digest[7:])])
+    with files.ledger.store() as store:
+        found = [one.what for one in Verifier(store).kept()]
+    assert any(digest in one and "is missing" in one for one in found)
 
 
 def test_real_objects_are_read(files: Files, corpus: Path) -> None:

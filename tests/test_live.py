@@ -1037,16 +1037,11 @@ def test_after_a_forced_push_the_synced_revision_is_still_known(world: World) ->
 def test_hostile_contents_settle_all_the_same(world: World) -> None:
     world.application(options='{"kustomize": {"images": [1], "patches": "x"}, "directory": 7}')
     world.sync(1, "f" * 40)
-    hostile: list[Body]
-    for hour, body in enumerate(
-        [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "labels": [1]}},
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "b\u202e"}, "data": 7},
-            {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": [],
-             "metadata": {"name": "c" * 2_000}},
-        ]
-    ):  # fmt: skip
-        world.live(hour, body, tracked="")
+    config: Body = {"apiVersion": "v1", "kind": "ConfigMap"}
+    scaler: Body = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "spec": []}
+    world.live(0, {**config, "metadata": {"name": "a", "labels": [1]}}, tracked="")
+    world.live(1, {**config, "metadata": {"name": "b\u202e"}, "data": 7}, tracked="")
+    world.live(2, {**scaler, "metadata": {"name": "c" * 2_000}}, tracked="")
     world.tell()
     assert len(world.states()) == 5
 

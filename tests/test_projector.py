@@ -16,7 +16,7 @@ from ledger.config import Settings
 from ledger.documents import Documents
 from ledger.errors import IntegrityError, LedgerError, StoreError
 from ledger.events import CollectorGap, NewEvent, QueryExecuted, RecordedEvent
-from ledger.projections import Context, Projection, Row, Table
+from ledger.projections import Context, Dropped, Projection, Row, Table
 from ledger.projector import Projector
 from ledger.store import Store
 from ledger.store.schema import initialise, make_projections, model_tables
@@ -121,6 +121,8 @@ def answer_steps(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     for step in json.loads(word(recorded)):
         if step[0] == "put":
             yield item(step)
+        elif step[0] == "drop":
+            yield Dropped(Item, (step[1], step[2]))
         else:
             question = json.dumps(step)
             answer = repr(ask(context, step))
@@ -162,6 +164,8 @@ class Oracle:
         for step in steps:
             if step[0] == "put":
                 self.items[step[1], step[2]] = item(step)
+            elif step[0] == "drop":
+                self.items.pop((step[1], step[2]), None)
             else:
                 answer = repr(self.ask(step))
                 self.answers.append(
@@ -197,6 +201,7 @@ PUTS = st.tuples(
     st.sampled_from([None, "", "note"]),
     st.sampled_from([None, "", "00ff"]),
 )
+DROPS = st.tuples(st.just("drop"), SHELVES, NUMBERS)
 QUESTIONS = st.one_of(
     st.tuples(st.just("get"), SHELVES, NUMBERS),
     st.tuples(st.just("colour"), COLOURS),
@@ -208,7 +213,9 @@ ABOUT_ANSWERS = st.one_of(
     st.tuples(st.just("answer"), st.integers(1, 8)),
 )
 STEPS = st.lists(
-    st.one_of(PUTS, PUTS, QUESTIONS, QUESTIONS, ABOUT_ANSWERS).map(list), min_size=1, max_size=6
+    st.one_of(PUTS, PUTS, DROPS, QUESTIONS, QUESTIONS, ABOUT_ANSWERS).map(list),
+    min_size=1,
+    max_size=6,
 )
 
 

@@ -25,6 +25,7 @@ from ledger.events import (
     Application,
     ApplicationCreated,
     ApplicationSource,
+    ClusterSurveyed,
     CollectorGap,
     Identity,
     NewEvent,
@@ -204,6 +205,48 @@ def test_a_report_tells_populations_exceptions_gaps_and_what_it_rests_on(
     assert facts.standing.position == facts.standing.events
     for control in results.values():
         assert control.control.digest in page.text
+
+
+def test_a_report_tells_what_nobody_read_and_what_no_application_ships(
+    tmp_path: Path, database_url: str
+) -> None:
+    repo = make_repo(tmp_path / "infra")
+    repo.commit({"apps/a/a.yaml": "a: 1\n"}, "Start", when="2025-01-01T00:00:00")
+    repo.commit({"firewall/a.conf": "a\n"}, "Open", when="2025-01-02T00:00:00")
+    mapped = EnvironmentSettings(name="production", paths=["apps/*", "firewall/*"])
+    ledger = make_ledger(
+        tmp_path / "ledger", track(repo), environments=[mapped], database=database_url
+    )
+    ledger.grow()
+    source = ApplicationSource(url="-", repository="infra", path="apps/a")
+    told = Application(
+        cluster="hub", namespace="argocd", name="a", uid="a", sources=[source], destination="hub",
+        destination_namespace="a",
+    )  # fmt: skip
+    created_at = "2025-01-03T12:00:00Z"
+    looks = [
+        NewEvent(stream="cluster/hub", key=at, source="kubernetes", occurred_at=at,
+                 data=ClusterSurveyed(cluster="hub", observed_at=at, scopes=[]))
+        for at in ("2025-01-02T00:00:00Z", "2025-01-27T08:00:00Z")
+    ]  # fmt: skip
+    with ledger.store() as store:
+        store.append(looks, source="kubernetes", recorded_at="2025-01-27T08:00:00Z")
+    recorded(ledger, ("a", ApplicationCreated(application=told, created_at=created_at)))
+    facts = made(ledger, tmp_path / "r.html").facts
+    page = Page(tmp_path / "r.html")
+    assert [(one.side, one.at, one.span) for one in facts.unread if one.cluster == "hub"] == [
+        ("before", "2025-01-02T00:00:00Z", "1 day"),
+        ("after", "2025-01-27T08:00:00Z", "4 days and 16 hours"),
+    ]
+    assert "not read after 2025-01-27T08:00:00Z: 4 days and 16 hours of the period" in page.text
+    [one] = facts.unshipped
+    assert (one.environment, one.patterns, one.subject, one.judged) == (
+        "production", ("firewall/*",), "Open", False,
+    )  # fmt: skip
+    assert "NOT COVERED: landings in the period" in page.text
+    assert sum(feed.events for feed in facts.feeds) == facts.standing.events
+    tables = [int(number) for number in re.findall(r"Table (\d+)\.", page.text)]
+    assert tables == list(range(1, len(tables) + 1))
 
 
 def test_nothing_to_judge_is_never_called_a_pass(story: Ledger, tmp_path: Path) -> None:

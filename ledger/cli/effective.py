@@ -31,7 +31,7 @@ def lines(resources: Sequence[ResourceName], decision: Decision | None = None) -
         more = f" and {len(several) - MANY} more" if len(several) > MANY else ""
         found.append(
             click.style("this is the document alone", fg="yellow")
-            + f": {len(several)} directories that take it in decide this each for itself ({named}{more}); "
+            + f": it is built in {len(several)} directories, which decide this differently ({named}{more}); "
             "choose one with -n or --path"
         )
     return found

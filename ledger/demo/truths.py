@@ -493,6 +493,8 @@ LANDED_IN_PROD: Final = (
 )  # fmt: skip
 SUSPENDED: Final = (("web", "2025-09-19T11:30:00Z"),)
 REWRITTEN_AT: Final = ("2025-09-22T18:22:00Z",)
+# When something that nobody declared was seen to have been made by hand: the pod of the night.
+MADE_BY_HAND_AT: Final = ("2025-09-27T08:00:00Z",)
 
 # -- controls ------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple, TypeAlias
 
+import msgspec
+
 from ledger.resources import Value
 
 # Keys of objects and indexes of lists, from the root.
@@ -150,13 +152,11 @@ def _owns(fields: Value, live: Value, way: Way) -> bool:
 
 def _item(fields: Mapping[str, Value], item: Value, index: int) -> Value:
     """The managed fields of an item of a list, by its key, value or place."""
-    import json  # noqa: PLC0415 (only where a rule speaks of lists)
-
     for key, below in fields.items():
         sort, _, text = key.partition(":")
         try:
-            told = json.loads(text) if sort in ("k", "v") else None
-        except ValueError:
+            told = msgspec.json.decode(text) if sort in ("k", "v") else None
+        except msgspec.MsgspecError:
             continue
         if sort == "k" and isinstance(told, dict) and isinstance(item, dict):
             if all(item.get(name) == value for name, value in told.items()):

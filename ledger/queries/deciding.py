@@ -56,15 +56,27 @@ class Decider:
             return Decision()
         one = resources[0]
         moment = self._asker.moment(one.repository, one.branch, until)
-        decided = self._asker.places.decided(one, field, scope, moment.commit_sha)
-        directories = _apart(decided)
-        if directories and (scope.namespace is not None or scope.path):
-            raise _several(one, directories)
-        if directories or not decided:
-            return Decision(each_for_itself=directories)
-        chosen = [each for each in decided if each.directory == decided[0].directory]
+        ways: dict[tuple[str, ...], list[Decided]] = {}
+        directories: set[str] = set()
+        for place in self._places(one, scope, moment.commit_sha):
+            decided = self._asker.places.decided(place, field)
+            ways.setdefault(_way(decided), decided)
+            directories.add(place.directory)
+            if len(ways) > 1 and not _is_narrow(scope):
+                everywhere = self._asker.places.directories(one, scope, moment.commit_sha)
+                return Decision(each_for_itself=everywhere)
+        if len(ways) > 1:
+            raise _several(one, sorted(directories))
+        chosen = next(iter(ways.values()), [])
+        if not chosen:
+            return Decision()
         change, setter = self._newest(one, chosen, field, until)
         return Decision(decided=chosen, change=change, setter=setter)
+
+    def _places(self, one: ResourceName, scope: Scope, commit: str) -> Iterator[Place]:
+        for place in self._asker.places.of(one, scope, commit):
+            if scope.namespace in (None, place.one.namespace):
+                yield place
 
     def _newest(
         self, one: ResourceName, decided: Sequence[Decided], field: str, until: str
@@ -125,16 +137,16 @@ class Decider:
         none was named: those are the second part. Raises AmbiguousError where one was.
         """
         plain = self._asker.blame(one, at=at)
-        places = [
-            place
-            for place in self._asker.places.of(one, scope, plain.moment.commit_sha)
-            if scope.namespace in (None, place.one.namespace)
-        ]
-        apart = sorted({place.directory for place in places}) if not _agree(places) else []
-        if apart and (scope.namespace is not None or scope.path):
-            raise _several(one, apart)
-        if apart or not places:
-            return plain, apart
+        commit = plain.moment.commit_sha
+        places: list[Place] = []
+        for place in self._places(one, scope, commit):
+            places.append(place)
+            if place.one.decided != places[0].one.decided:
+                if _is_narrow(scope):
+                    raise _several(one, sorted({each.directory for each in places}))
+                return plain, self._asker.places.directories(one, scope, commit)
+        if not places:
+            return plain, []
         return self._effective(plain, places[0], at), []
 
     def _effective(self, plain: Blame, place: Place, at: str) -> Blame:
@@ -181,19 +193,16 @@ def _inputs(decided: Sequence[Decided]) -> list[Setter]:
     return list(found.values())
 
 
-def _apart(decided: Sequence[Decided]) -> list[str]:
-    """The directories that decide a field differently; none where all agree."""
-    ways: dict[str, set[tuple[str, ...]]] = {}
-    for one in decided:
-        inputs = tuple(f"{setter.path} {setter.field}" for setter in one.setters)
-        ways.setdefault(one.field, set()).add(inputs)
-    if all(len(several) == 1 for several in ways.values()):
-        return []
-    return sorted({one.directory for one in decided})
+def _way(decided: Sequence[Decided]) -> tuple[str, ...]:
+    """By what a directory decides: the same for directories that agree."""
+    return tuple(
+        f"{one.field} {setter.path} {setter.field}" for one in decided for setter in one.setters
+    )
 
 
-def _agree(places: Sequence[Place]) -> bool:
-    return all(place.one.decided == places[0].one.decided for place in places[1:])
+def _is_narrow(scope: Scope) -> bool:
+    """Whether something was said about which directory is meant."""
+    return scope.namespace is not None or bool(scope.path)
 
 
 def _several(one: ResourceName, directories: Sequence[str]) -> AmbiguousError:

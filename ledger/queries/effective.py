@@ -13,7 +13,7 @@ import msgspec
 
 from ledger import fields
 from ledger.documents import Documents
-from ledger.errors import NotFoundError
+from ledger.errors import NotFoundError, UsageError
 from ledger.kustomize.rendering import render
 from ledger.kustomize.results import Effective, Overlay, Rendered
 from ledger.kustomize.trees import Input
@@ -27,8 +27,9 @@ from ledger.resources import Value
 from ledger.store import Store
 
 _IDENTITY = re.compile(r"^[0-9a-f]{20}$")
-MAX_ROOTS = 100
-MAX_BUILDS = 400
+MAX_ROOTS = 500
+MAX_BUILDS = 1_000
+_MANIFESTS = (".yaml", ".yml", ".json")
 APPLICATION = "application "
 
 
@@ -180,14 +181,28 @@ class Places:
 
     # -- places ----------------------------------------------------------------------------------
 
-    def of(self, resource: ResourceName, scope: Scope, commit: str = "") -> list[Place]:
+    def of(self, resource: ResourceName, scope: Scope, commit: str = "") -> Iterator[Place]:
         """The effective resources that a document becomes, one for each directory that is built with it.
 
         Only directories whose path, or whose document's path, holds the scope's path. Costs a reading of
-        each, at most MAX_ROOTS.
+        each; raises UsageError where they are too many.
         """
         line = self._line(resource, commit)
-        if line is None or len(self._builds) > MAX_BUILDS:
+        roots = self._roots(resource, line, scope) if line is not None else []
+        for directory, application in roots:
+            if line is not None:
+                yield from self._at(resource, line, directory, application)
+
+    def directories(self, resource: ResourceName, scope: Scope, commit: str = "") -> list[str]:
+        """The directories that are built with a document."""
+        line = self._line(resource, commit)
+        roots = self._roots(resource, line, scope) if line is not None else []
+        return sorted({directory for directory, _ in roots})
+
+    def _roots(
+        self, resource: ResourceName, line: Line, scope: Scope
+    ) -> list[tuple[str, Deploying | None]]:
+        if not resource.path.lower().endswith(_MANIFESTS):
             return []
         around = self._around(resource, line)
         applications = [
@@ -198,16 +213,18 @@ class Places:
         roots: list[tuple[str, Deploying | None]] = [(one.source.path, one) for one in applications]
         built = {directory for directory, _ in roots}
         roots += [(one, None) for one in self._tops(line, around) if one not in built]
-        found: list[Place] = []
-        for directory, application in roots[:MAX_ROOTS]:
-            if scope.path in directory or scope.path in resource.path:
-                found += self._at(resource, line, directory, application)
-        return found
+        roots = [one for one in roots if scope.path in one[0] or scope.path in resource.path]
+        if len(roots) > MAX_ROOTS or len(self._builds) > MAX_BUILDS:
+            raise UsageError(
+                f"{resource.path} and what is called alike are built in too many directories to read",
+                hint="Narrow it with --path DIRECTORY.",
+            )
+        return roots
 
     def at(self, resource: ResourceName, directory: str, commit: str) -> list[Place]:
         """What a document became in one directory at a commit; nothing where it was not taken in."""
         line = self._line(resource, commit)
-        if line is None or len(self._builds) > MAX_BUILDS:
+        if line is None:
             return []
         application = next(
             (one for one in self._applications(resource.repository)
@@ -298,19 +315,14 @@ class Places:
 
     # -- fields ----------------------------------------------------------------------------------
 
-    def decided(
-        self, resource: ResourceName, field: str, scope: Scope, commit: str = ""
-    ) -> list[Decided]:
-        """The fields of a document that something else decides, one for each directory and field."""
-        found: list[Decided] = []
-        for place in self.of(resource, scope, commit):
-            if scope.namespace is not None and place.one.namespace != scope.namespace:
-                continue
-            leaves = dict(fields.leaves(place.one.body))
-            for leaf, inputs in place.one.decided.items():
-                if leaf in leaves and fields.matches(leaf, field):
-                    found.append(self._decided(place, leaf, leaves[leaf], inputs))
-        return found
+    def decided(self, place: Place, field: str) -> list[Decided]:
+        """The fields of an effective resource that something else than its document decides."""
+        leaves = dict(fields.leaves(place.one.body))
+        return [
+            self._decided(place, leaf, leaves[leaf], inputs)
+            for leaf, inputs in place.one.decided.items()
+            if leaf in leaves and fields.matches(leaf, field)
+        ]
 
     def _decided(self, place: Place, leaf: str, value: Value, inputs: Sequence[Input]) -> Decided:
         unread = sorted({one.text() for one in place.rendered.unread})

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import cache
+from typing import Any
 
 from ledger.auditor import Session
-from ledger.instants import FORMAT
 from ledger.periods import Period
 from ledger.reports.facts import Unread, Unshipped
 
@@ -36,7 +36,9 @@ select source, '', min(told_at), max(told_at), 0 from (
 group by source
 order by 1, 2
 """
-MAPPED = "select environment, repository, paths from environments where paths <> '' order by environment"
+MAPPED = (
+    "select environment, repository, paths from environments where paths <> '' order by environment"
+)
 SHIPPED = """
 select repository, path from applications where repository <> ''
 union
@@ -70,7 +72,7 @@ def read_unread(period: Period, connection: Session) -> Iterator[Unread]:
 
 def _span(start: str, end: str) -> str:
     """The time between two instants in days and hours, for people."""
-    between = datetime.strptime(end, FORMAT) - datetime.strptime(start, FORMAT)
+    between = datetime.fromisoformat(end) - datetime.fromisoformat(start)
     days, hours = between.days, (between - timedelta(days=between.days)) // timedelta(hours=1)
     parts = [
         f"{number} {word}{'' if number == 1 else 's'}"
@@ -86,7 +88,10 @@ def read_unshipped(period: Period, connection: Session) -> Iterator[Unshipped]:
     One for each revision and environment. Costs a row for each file changed in the period.
     """
     mapped = [(*row[:2], row[2].split("\n")) for row in connection.query(MAPPED).rows]
-    shipped = {(repository, path.strip("/.")) for repository, path in connection.query(SHIPPED).rows}
+    shipped = {
+        (repository, path.strip("/").removeprefix("./") if path != "." else "")
+        for repository, path in connection.query(SHIPPED).rows
+    }
 
     @cache
     def place(repository: str, path: str) -> tuple[str, str] | None:
@@ -103,14 +108,16 @@ def read_unshipped(period: Period, connection: Session) -> Iterator[Unshipped]:
     if not mapped:
         return
     bounds = {"start": period.start, "end": period.end}
-    found: dict[tuple[object, ...], dict[str, None]] = {}
+    found: dict[tuple[Any, ...], dict[str, None]] = {}
     for *revision, path, old_path in connection.query(LANDED, bounds).rows:
         for one in filter(None, (path, old_path)):
             if at := place(revision[0], one):
                 found.setdefault((at[0], *revision), {})[at[1]] = None
     judged = set(connection.query(APPLIED).rows) if found else set()
     for (environment, *told), patterns in found.items():
-        repository, branch, number, commit, landed_at, subject, pull, approval, reason, position = told
+        repository, branch, number, commit, landed_at, subject, pull, approval, reason, position = (
+            told
+        )
         yield Unshipped(
             environment=environment,
             patterns=tuple(patterns),
