@@ -1008,6 +1008,22 @@ def test_views_have_the_promised_columns() -> None:
             assert "repository" in columns
 
 
+# Nothing is deployed in this story and no report made: test_deployments, test_live, test_reports and
+# test_demo fill these on both databases.
+NEEDS_A_CLUSTER = {
+    "application_changes",
+    "applications",
+    "applied_changes",
+    "deployed_revisions",
+    "deployment_sources",
+    "deployments",
+    "drift_episodes",
+    "live_fields",
+    "live_resources",
+    "reports",
+}
+
+
 def contract() -> auditor.Contract:
     return auditor.Contract(views={view.name: tuple(view.columns) for view in schema.views()})
 
@@ -1040,7 +1056,7 @@ def test_every_view_gives_its_columns_and_the_same_rows_on_both_databases(
         ):  # the survey's URL has the folder's name in it, hence its digests differ
             answers = [[row for row in rows if "survey" not in row[4]] for rows in answers]
         assert answers[0] == answers[1], view.name
-        assert answers[0], f"{view.name} is empty in the story"
+        assert answers[0] or view.name in NEEDS_A_CLUSTER, f"{view.name} is empty in the story"
 
 
 def test_text_sorts_bytewise_on_both_databases(ledger: Ledger, postgres_ledger: Ledger) -> None:
