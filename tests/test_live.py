@@ -6,6 +6,7 @@ for what it overlooks on purpose, which is named.
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import random
@@ -41,6 +42,7 @@ from ledger.events import (
 )
 from ledger.live import Circumstances, Comparison, compare, ignores, in_force
 from ledger.projector import Projector
+from ledger.redaction import redact
 from ledger.resources import split_api_version
 from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
 
@@ -1288,3 +1290,31 @@ def test_what_the_cluster_brings_is_derived_by_what_it_holds(world: World) -> No
     sql = "select namespace, state from live_resources where kind = 'ConfigMap' order by 1"
     told = [("kube-system", "derived"), ("team-a", "derived"), ("team-b", "extra")]
     assert [tuple(one) for one in world.ledger.rows(sql)] == told
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "live", "same"),
+    [
+        ("stringData: {k: s3cret}", "s3cret", True),
+        ("data: {k: czNjcmV0}", "s3cret", True),
+        ("stringData: {k: other}", "s3cret", False),
+        ("stringData:\n  k: |\n    two\n    lines\n", "two\nlines\n", True),
+    ],
+)
+def test_redacted_secrets_of_one_value_compare_equal_wherever_they_stand(
+    declared: str, live: str, same: bool
+) -> None:
+    """Git's text and the cluster's JSON are redacted apart, and the tokens are of the decoded value."""
+    key = bytes(32)
+    told = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{declared}\n"
+    encoded = base64.b64encode(live.encode()).decode()
+    seen: Body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "type": "Opaque"}
+    seen["data"] = {"k": encoded}
+    desired = yaml.safe_load(redact("s.yaml", told.encode(), key).data)
+    found = json.loads(redact("object.json", json.dumps(seen).encode(), key).data)
+    assert "hmac-sha256:" in json.dumps(desired)
+    assert "hmac-sha256:" in json.dumps(found)
+    assert held(desired, found).verdict == ("excused" if same else "different")

@@ -96,14 +96,14 @@ class Deriving:
 
     def _refused(self, one: Identity, depth: int) -> str:
         """Why nothing can be derived from an object; empty where something can."""
-        looks = self._looks.at(one)
-        if not looks or looks[-1].content is None:
-            return "is not there" if looks else "was not seen"
+        last = self._looks.last(one)
+        if last is None or last.content is None:
+            return "is not there" if last is not None else "was not seen"
         if self._gatherer.declaring(one):
             return ""
         if depth >= MAX_CHAIN:
             return "is behind too long a chain of owners"
-        made = self.made(one, looks[-1], depth + 1)
+        made = self.made(one, last, depth + 1)
         return "" if made is not None and made.state == DERIVED else "is itself not declared"
 
     def _has_endpoints(self, service: Identity) -> bool:
@@ -172,8 +172,7 @@ class Deriving:
         return sorted(Identity(*row[:5]) for row in self._context.find(ObjectRow, **told))
 
     def _body(self, one: Identity) -> Value:
-        looks = self._looks.at(one)
-        return self._looks.body(looks[-1]) if looks else None
+        return self._looks.body(self._looks.last(one))
 
 
 def _derived(reason: str) -> Judgement:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -31,15 +30,15 @@ class Gatherer:
         self._context = context
         self._builder = builder
         self._looks = looks
-        self._lines: dict[Name, object] = {}
+        self._lines: dict[Name, str] = {}
 
-    def owner(self, identity: Identity, looks: Sequence[LookRow]) -> Owner | None:
+    def owner(self, identity: Identity, last: LookRow | None) -> Owner | None:
         """One that it names and that declares it, else one that declares it, else one that it names.
 
         The label that Argo CD may track by names an owner only where that one declares it, too.
         """
         declaring = self.declaring(identity)
-        claim = looks[-1].claim if looks else ""
+        claim = last.claim if last is not None else ""
         claiming = self._named(identity.cluster, claim)
         chosen = [name for name in claiming if name in declaring] or declaring
         if not chosen and not claim.startswith("?"):
@@ -66,9 +65,10 @@ class Gatherer:
         ]
         return sorted(one for one in found if claim in self._builder.app(one).claims)
 
-    def evidence(self, identity: Identity, looks: Sequence[LookRow], owner: Owner) -> Evidence:
-        app, last = owner.app, looks[-1] if looks else None
-        at = self._looks.last_time(identity, looks)
+    def evidence(self, identity: Identity, last: LookRow | None, owner: Owner) -> Evidence:
+        """Everything that the state of an object is judged by."""
+        app = owner.app
+        at = self._looks.last_time(identity, last)
         sync = self.sync_at(app, identity, at) if app.present else None
         synced, commit, why = self.synced(app, identity, sync)
         tip, why_not = self._tip(app, identity)
@@ -161,8 +161,7 @@ class Gatherer:
         """The autoscaler that sets the replicas of an object, live or declared beside it."""
         wanted = (identity.api_group, identity.kind, identity.name)
         for one in self._looks.seen(identity.cluster, *SCALER, identity.namespace):
-            looks = self._looks.at(one)
-            if looks and scaled(self._looks.body(looks[-1])) == wanted:
+            if scaled(self._looks.body(self._looks.last(one))) == wanted:
                 return f"HorizontalPodAutoscaler {one.name}"
         place = (*SCALER, identity.namespace)
         for key, declared in tip.build.resources.items() if tip is not None else ():
@@ -170,38 +169,32 @@ class Gatherer:
                 return f"HorizontalPodAutoscaler {declared.name}"
         return ""
 
-    def inputs(
-        self,
-        looks: Sequence[LookRow],
-        app: App,
-        evidence: Evidence,
-        hidden: bool,
-        maker: str,
-    ) -> str:
+    def inputs(self, app: App, evidence: Evidence, hidden: bool, maker: str) -> str:
         """A digest of everything that the rows of the object are made from."""
         bases = [
             [one.build.mark, one.build.line.branch, one.one is None] if one else []
             for one in (evidence.synced, evidence.tip)
         ]
         told = [
-            [[one.observed_at, one.mark, one.claim] for one in looks],
-            [*app.name, app.mark, self.all_lines(app)],
+            self._looks.all_of(evidence.identity),
+            [*app.name, app.mark, self._all_lines(app)],
             bases,
             [evidence.synced_at, evidence.synced_commit, evidence.rolled_back],
             [evidence.why_unknown, evidence.scaled_by, evidence.looked, hidden, maker],
         ]
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 
-    def all_lines(self, app: App) -> object:
-        """Which revisions of an application's syncs are recorded, and on which branch."""
+    def _all_lines(self, app: App) -> str:
+        """A digest of which revisions of an application's syncs are recorded, and on which branch."""
         if app.name not in self._lines:
-            self._lines[app.name] = [
-                (line.branch, line.number) if line is not None else None
-                for sync in app.syncs
-                for source, revision in sync.revisions
-                for line in [self._builder.line(source, revision)]
-            ]
+            told = [self.lines(sync) for sync in app.syncs]
+            self._lines[app.name] = hashlib.sha256(msgspec.json.encode(told)).hexdigest()
         return self._lines[app.name]
+
+    def lines(self, sync: Sync) -> list[tuple[str, int] | None]:
+        """The branch and the number of each revision of a sync; None of one that is not recorded."""
+        found = [self._builder.line(source, revision) for source, revision in sync.revisions]
+        return [(line.branch, line.number) if line is not None else None for line in found]
 
 
 def effective(build: Build, identity: Identity) -> Effective | None:

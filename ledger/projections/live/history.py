@@ -33,9 +33,14 @@ class Point(NamedTuple):
     look: LookRow
 
 
-def basis_of(app: App, sync: Sync | None, lines: object, scaled_by: str) -> str:
-    """A digest of what a look is held against."""
-    told = [app.mark, sync.sync if sync else "", lines, scaled_by]
+def basis_of(app: App, syncs: Sequence[Sync], lines: object, scaled_by: str) -> str:
+    """A digest of what a look is held against: what had been synced by then, and the rules in force now."""
+    told = [
+        [*app.name, app.destination, app.namespace, [list(one) for one in app.rules]],
+        [[list(one[:5]), [[list(source), rev] for source, rev in one.revisions]] for one in syncs],
+        lines,
+        scaled_by,
+    ]
     return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from ledger.projections import Context
 from ledger.projections.live.recording import body_of
@@ -27,6 +26,18 @@ class Looks:
         """The looks at an object, oldest first."""
         rows = self._context.find(LookRow, **identity._asdict())
         return sorted(rows, key=lambda one: (one.observed_at, one.mark))
+
+    def last(self, identity: Identity) -> LookRow | None:
+        """The last look at an object; its content is null where it was gone."""
+        row = self._context.get(ObjectRow, *identity)
+        if row is None:
+            return None
+        return self._context.get(LookRow, *identity, row.observed_at, row.mark)
+
+    def all_of(self, identity: Identity) -> str:
+        """A digest of all looks at an object."""
+        row = self._context.get(ObjectRow, *identity)
+        return row.looks if row is not None else ""
 
     def body(self, look: LookRow | None) -> Value:
         """The document that a look saw; None where there was none."""
@@ -52,10 +63,10 @@ class Looks:
         )
         return [Identity(*row[:5]) for row in rows]
 
-    def last_time(self, identity: Identity, looks: Sequence[LookRow]) -> str:
+    def last_time(self, identity: Identity, last: LookRow | None) -> str:
         """When somebody last looked for an object; empty if nobody ever did."""
         seen = self._context.get(SeenRow, *identity)
-        times = [look.observed_at for look in looks[-1:]]
+        times = [last.observed_at] if last is not None else []
         times += [seen.seen_at] if seen is not None else []
         for namespace in {"", identity.namespace}:
             scope = self._context.get(ScopeRow, *identity[:3], namespace)

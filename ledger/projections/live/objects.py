@@ -70,12 +70,11 @@ class Objects:
 
     def settled(self, identity: Identity) -> Iterator[Row]:
         """The rows of an object that are no longer as its inputs want them."""
-        looks = self._looks.at(identity)
-        owner = self._gatherer.owner(identity, looks)
+        last = self._looks.last(identity)
+        owner = self._gatherer.owner(identity, last)
         if owner is not None:
-            yield from self._owned(identity, looks, owner)
+            yield from self._owned(identity, last, owner)
             return
-        last = looks[-1] if looks else None
         judged = self._alone(identity, last) if last is not None and last.content else None
         row = _live_row(identity, last, None, judged) if judged else None
         yield from self._result(identity, row, {}, None)
@@ -118,15 +117,15 @@ class Objects:
 
     # -- an object of an application -------------------------------------------------------------
 
-    def _owned(self, identity: Identity, looks: Sequence[LookRow], owner: Owner) -> Iterator[Row]:
-        app, last = owner.app, looks[-1] if looks else None
+    def _owned(self, identity: Identity, last: LookRow | None, owner: Owner) -> Iterator[Row]:
+        app = owner.app
         there = last if last is not None and last.content is not None else None
-        evidence = self._gatherer.evidence(identity, looks, owner)
+        evidence = self._gatherer.evidence(identity, last, owner)
         declared = any(one and one.one is not None for one in (evidence.synced, evidence.tip))
         hidden = self._is_under_hash(identity, evidence)
         made = self._made(identity, there) if there and (hidden or not declared) else None
         maker = made.reason if made is not None else ""
-        inputs = self._gatherer.inputs(looks, app, evidence, hidden, maker)
+        inputs = self._gatherer.inputs(app, evidence, hidden, maker)
         known = self._context.get(LiveRow, *identity)
         if known is not None and known.inputs == inputs:
             return
@@ -136,7 +135,7 @@ class Objects:
         elif there is not None:
             judged = made or self._orphan(app) or judge(evidence)
         yield from self._told(identity, there, app, evidence, judged, inputs)
-        points = self._points(identity, looks, app, evidence, judged)
+        points = self._points(identity, app, evidence, judged)
         yield from self._history(identity, points, app)
 
     def _orphan(self, app: App) -> Judgement | None:
@@ -150,8 +149,8 @@ class Objects:
             return False
         for one in self._looks.seen(*identity[:4]):
             if hash_base(one.name) == identity.name:
-                looks = self._looks.at(one)
-                if looks and looks[-1].content is not None:
+                last = self._looks.last(one)
+                if last is not None and last.content is not None:
                     return True
         return False
 
@@ -230,12 +229,12 @@ class Objects:
     def _points(
         self,
         identity: Identity,
-        looks: Sequence[LookRow],
         app: App,
         evidence: Evidence,
         judged: Judgement | None,
     ) -> list[tuple[Point, VerdictRow | None]]:
         """Every look held against what was synced by then, and the last against what is synced now."""
+        looks = self._looks.at(identity)
         found: list[tuple[Point, VerdictRow | None]] = []
         known = {
             (row.observed_at, row.mark): row
@@ -271,10 +270,13 @@ class Objects:
         known: Mapping[tuple[str, str], VerdictRow],
     ) -> tuple[Point, VerdictRow]:
         sync = self._gatherer.sync_at(app, identity, look.observed_at)
-        basis = basis_of(app, sync, self._gatherer.all_lines(app), evidence.scaled_by)
+        running = [one for one in app.syncs if one.started_at <= look.observed_at < one.ended_at]
+        syncs = [*([sync] if sync is not None else []), *running]
+        lines = [self._gatherer.lines(one) for one in syncs]
+        basis = basis_of(app, syncs, lines, evidence.scaled_by)
         row = known.get((look.observed_at, look.mark))
         if row is None or row.basis != basis:
-            row = self._judged(identity, look, app, evidence, sync, basis)
+            row = self._judged(identity, look, app, evidence, [sync, *running], basis)
         commit = sync.revisions[0][1] if sync is not None and sync.revisions else ""
         at, drifted = look.observed_at, bool(row.drifted)
         return Point(at, drifted, False, fields_of(row), row.manager, commit, look), row
@@ -285,15 +287,14 @@ class Objects:
         look: LookRow,
         app: App,
         evidence: Evidence,
-        sync: Sync | None,
+        syncs: Sequence[Sync | None],
         basis: str,
     ) -> VerdictRow:
         """A look held against the sync that had ended by then, and against one that was under way."""
         body, managers = self._looks.body(look), self._looks.managers(look)
         then = _changed(evidence, live=body, managers=managers)
-        running = [one for one in app.syncs if one.started_at <= look.observed_at < one.ended_at]
         found = None
-        for one in [sync, *running]:
+        for one in syncs:
             declared = self._gatherer.synced(app, identity, one)[0]
             held = held_against(then, declared) if declared is not None else None
             if held is None or not held.standing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 import msgspec
@@ -63,7 +64,7 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     elif isinstance(data, LiveObserved):
         yield from _observed(recorded, data, context)
     elif isinstance(data, LiveRemoved):
-        yield from _removed(recorded, data)
+        yield from _removed(recorded, data, context)
     elif isinstance(data, ClusterSurveyed):
         yield from _surveyed(data, context)
     elif isinstance(data, SyncApplied | SyncFailed):
@@ -93,6 +94,7 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
     identity = _identity(data)
     content = digest_bytes(data.content)
     claim = claimed(body_of(content, context), identity)
+    yield _object(identity, data.observed_at, content.hex(), context)
     yield LookRow(
         *identity,
         observed_at=data.observed_at,
@@ -106,13 +108,23 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
-    yield ObjectRow(*identity, dirty=1)
     if claim:
         yield ClaimRow(identity.cluster, claim, *identity[1:])
 
 
-def _removed(recorded: RecordedEvent, data: LiveRemoved) -> Iterable[Row]:
+def _object(identity: Identity, observed_at: str, mark: str, context: Context) -> ObjectRow:
+    """An object with one look more."""
+    known = context.get(ObjectRow, *identity)
+    last = max((observed_at, mark), (known.observed_at, known.mark) if known else ("", ""))
+    looks = int(known.looks, 16) if known else 0
+    if context.get(LookRow, *identity, observed_at, mark) is None:
+        looks ^= int(hashlib.sha256(f"{observed_at} {mark}".encode()).hexdigest()[:32], 16)
+    return ObjectRow(*identity, *last, f"{looks:032x}", 1)
+
+
+def _removed(recorded: RecordedEvent, data: LiveRemoved, context: Context) -> Iterable[Row]:
     identity = _identity(data)
+    yield _object(identity, data.observed_at, "", context)
     yield LookRow(
         *identity,
         observed_at=data.observed_at,
@@ -126,7 +138,6 @@ def _removed(recorded: RecordedEvent, data: LiveRemoved) -> Iterable[Row]:
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
-    yield ObjectRow(*identity, dirty=1)
 
 
 def _identity(data: LiveObserved | LiveRemoved) -> Identity:

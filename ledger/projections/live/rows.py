@@ -57,13 +57,19 @@ class LookRow(NamedTuple):
 
 
 class ObjectRow(NamedTuple):
-    """An object that was ever seen; `dirty` until its state is worked out again."""
+    """An object that was ever seen, and the last look at it; `dirty` until its state is worked out again.
+
+    `looks` is a digest of the set of all looks at it, whatever order they came in.
+    """
 
     cluster: str
     api_group: str
     kind: str
     namespace: str
     name: str
+    observed_at: str
+    mark: str
+    looks: str
     dirty: int
 
 
