@@ -131,7 +131,7 @@ def test_a_lone_approval_names_the_doubt_where_pushes_do_not_cover_the_commits(
         f"approved by bob at the head that merged{doubt}",
     )
     # Each of two approves for the other, whoever pushed.
-    assert verdict(pull, review(), review("carol"))[1] == (
+    assert verdict(pull, review(), review("carol", minute=31))[1] == (
         "approved by bob and carol at the head that merged"
     )
 
