@@ -455,7 +455,7 @@ def test_any_kustomization_gives_an_answer(kustomization: Any) -> None:
         "kustomization.yaml": json.dumps(kustomization),
     }
     for each in render("", Tree(files)).resources:
-        json.dumps(each.body)
+        assert json.loads(json.dumps(each.body)) == each.body
 
 
 # -- directories without a kustomization, and applications -----------------------------------------

@@ -73,5 +73,5 @@ class Reading:
         return self._documents.parse(path, piece)
 
     def next_id(self, row: type[Row]) -> int:
-        """Nothing is written here."""
-        raise NotImplementedError(row)
+        """Refused with TypeError: a question makes no rows, so what asks for a number is misplaced."""
+        raise TypeError(f"a question makes no rows of {row.__name__}")

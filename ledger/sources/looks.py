@@ -121,8 +121,6 @@ class Look:
             return []
         if any((one.at, one.state) == (self.at, state) for one in known):
             return []  # two files of one time show two states: both are told already
-        if any((one.at, one.state) == (self.at, state) for one in known):
-            return []  # two files of one second disagree
         events = [tell()]
         if before is not None and before.state != GONE:
             until = known[place].at if place < len(known) else None
