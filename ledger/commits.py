@@ -11,6 +11,7 @@ import codecs
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from ledger.events import Identity, Signature, Trailer
 
@@ -101,6 +102,7 @@ def _person(value: bytes, commit: CommitObject, which: str) -> tuple[Identity, s
     return identity, at, (match["zone"] or b"").decode("ascii")
 
 
+@lru_cache(maxsize=1_024)
 def instant(seconds: int) -> str:
     """UTC text of seconds since 1970; empty outside the years 1 to 9999."""
     try:

@@ -19,7 +19,7 @@ from ledger.resources import Resource
 MAX_PARSED = 4_000_000
 MAX_COMPACT = 8_000_000
 MAX_SHAPES = 50_000
-MAX_COMPARED = 20_000
+MAX_COMPARED = 60_000
 
 # (parser, digest and item before, digest and item after); the digest is empty where nothing was.
 Pair = tuple[str, bytes, int, bytes, int]
@@ -135,23 +135,26 @@ class Documents:
 
     def difference(self, before: Place | None, after: Place | None) -> Compared:
         """The rows that turn one document into another; see `comparing.compare`."""
-        if before and after and before[1:] == after[1:] and self._same_parser(before, after):
-            return []
-        pair = self._pair(before, after)
-        if pair is not None and pair in self._compared:
-            return self._compared[pair]
+        parser = self._parser_of_both(before, after)
+        if parser is not None:
+            if before and after and before[1:] == after[1:]:
+                return []
+            old = (before.digest, before.item) if before else (b"", 0)
+            new = (after.digest, after.item) if after else (b"", 0)
+            if old[0] is not None and new[0] is not None:
+                pair = (parser.name, old[0], old[1], new[0], new[1])
+                if pair in self._compared:
+                    return self._compared[pair]
         return compare(self._resource(before), self._resource(after))
 
-    def _same_parser(self, one: Place, other: Place) -> bool:
-        return self.parser_of(one.path) is self.parser_of(other.path)
-
-    def _pair(self, before: Place | None, after: Place | None) -> Pair | None:
-        names = {self.parser_of(one.path).name for one in (before, after) if one}
-        if len(names) != 1 or any(one.digest is None for one in (before, after) if one):
-            return None
-        old = (before.digest or b"", before.item) if before else (b"", 0)
-        new = (after.digest or b"", after.item) if after else (b"", 0)
-        return (names.pop(), *old, *new)
+    def _parser_of_both(self, one: Place | None, other: Place | None) -> Parser | None:
+        """The parser of the paths that there are; None where each has another."""
+        if one is None or other is None:
+            there = one or other
+            return self.parser_of(there.path) if there is not None else None
+        parser = self.parser_of(one.path)
+        same = one.path == other.path or self.parser_of(other.path) is parser
+        return parser if same else None
 
     def _resource(self, place: Place | None) -> Resource | None:
         if place is None:

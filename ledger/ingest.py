@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import getpass
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 
 from ledger import redaction, registry
+from ledger.background import Background
 from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
 from ledger.contents import DIGEST_SIZE, PIECES, Content, digest_text, pack
@@ -126,7 +128,7 @@ def _running(
 def _patient_collector() -> Iterator[None]:
     """Parsed documents are many objects without cycles: looking for cycles often is lost time."""
     before = gc.get_threshold()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     try:
         yield
     finally:
@@ -161,10 +163,14 @@ class _Run:
         orders = Orders(self._key, tuple(settings.redaction.patterns), project)
         # With two cores, too: the others rest while this one appends, and it while they prepare.
         suits = 1 + MOST_WORKERS if (os.cpu_count() or 1) > 1 else 1
-        self._preparer = Preparer(orders, parsers, self._documents, processes=processes or suits)
+        self._processes = processes or suits
+        self._preparer = Preparer(orders, parsers, self._documents, processes=self._processes)
+        self._background: list[Background[Any]] = []
 
     def close(self) -> None:
         self._preparer.close()
+        for one in self._background:
+            one.close()
 
     def refresh_statistics(self) -> None:
         """Lets the database choose its indexes by what it holds now."""
@@ -280,7 +286,14 @@ class _Run:
             survey=self._survey,
             told=self._store.told,
             content=self._store.attachment,
+            meanwhile=self._meanwhile,
         )
+
+    def _meanwhile(self, work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterable[Any]:
+        if self._processes == 1:
+            return work(*arguments)
+        self._background.append(Background(work, *arguments))
+        return self._background[-1]
 
     def _make_ready(self, name: str, data: bytes) -> Stored:
         redacted = redaction.redact(name, data, self._key, patterns=self._patterns)

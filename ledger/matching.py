@@ -53,11 +53,14 @@ def match_pull_requests(
     mirror: Mirror,
     repository: str,
     tip: str,
-    wanted: Sequence[str],
+    wanted: Sequence[str] | None,
     heads: Mapping[int, str],
 ) -> Iterator[list[Match]]:
-    """For each wanted mainline commit, oldest first, what it holds. Nothing is told of a commit
-    that names no known pull request and has none of the heads as itself or as a parent."""
+    """For each wanted mainline commit, oldest first, what it holds; None asks for the whole line of the
+    tip. Nothing is told of a commit that names no known pull request and has none of the heads as itself
+    or as a parent."""
+    if wanted is None:
+        wanted = mirror.first_parents(tip)[::-1]
     numbers: dict[str, list[int]] = {}
     for number, head in sorted(heads.items()):
         numbers.setdefault(head, []).append(number)

@@ -178,9 +178,9 @@ class Workshop:
         answer: Answer,
     ) -> None:
         """Works out ahead what the projections will most likely ask: a guess never changes an answer."""
-        base = path.rsplit("/", 1)[-1]
         parser = self._parser(path)
-        old, new = self._cut.get((base, before), []), self._cut.get((base, after), [])
+        old = self._pieces(read, path, parser, before)
+        new = self._pieces(read, path, parser, after)
         if (before and not old) or (after and not new):
             return
         held, holds = set(old), set(new)
@@ -195,6 +195,21 @@ class Workshop:
                 _remember(self._differed, pair, None)
                 rows = compare(was[2] if was else None, is_[2] if is_ else None)
                 answer.compared.append((pair, rows))
+
+    def _pieces(
+        self,
+        read: Callable[[Sequence[str]], Iterator[bytes | None]],
+        path: str,
+        parser: Parser,
+        oid: str,
+    ) -> list[bytes]:
+        """The pieces of a blob, none where it is not kept or there is none."""
+        key = (path.rsplit("/", 1)[-1], oid)
+        known = self._cut.get(key)
+        if known is None and oid:  # another process was asked for it, for another path
+            known = self._parse_again(read, path, parser, oid)
+            _remember(self._cut, key, known)
+        return known or []
 
     def _addressed(
         self,
@@ -221,14 +236,18 @@ class Workshop:
         path: str,
         parser: Parser,
         oid: str,
-    ) -> None:
-        """Parses the pieces of a blob that were forgotten."""
+    ) -> list[bytes]:
+        """Parses the pieces of a blob that were forgotten; gives their digests, none if it is not kept."""
         data = next(iter(list(read([oid]))))
-        for piece in parser.split(data or b""):
+        if data is None or len(data) > MAX_TEXT or b"\0" in data:
+            return []
+        digests: list[bytes] = []
+        for piece in parser.split(data):
             kept = self._redacted(path, piece)
-            digest = hashlib.sha256(kept).digest()
-            if self._parsed.get(parser.name, digest) is None:
-                self._parsed.put(parser.name, digest, len(kept), parser.parse(kept))
+            digests.append(hashlib.sha256(kept).digest())
+            if self._parsed.get(parser.name, digests[-1]) is None:
+                self._parsed.put(parser.name, digests[-1], len(kept), parser.parse(kept))
+        return digests
 
 
 def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
@@ -385,7 +404,7 @@ def serve(pipe: Pipe, orders: bytes) -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(5)  # where cores are few, the process that appends goes first: the others wait for it
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(1_000_000, 50, 100)
     workshop = Workshop(msgspec.msgpack.decode(orders, type=Orders), registry.parsers())
     try:
         while True:

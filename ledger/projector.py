@@ -52,7 +52,7 @@ class _Cache:
         self.complete = False
         self._forget()
         self._load_if_small()
-        self.last_id = self._read_last_id() if table.log else 0
+        self._last_id: int | None = None
 
     def _forget(self) -> None:
         self.rows = {}
@@ -68,9 +68,13 @@ class _Cache:
             for raw in found:
                 self._hold(self._make(raw))
 
-    def _read_last_id(self) -> int:
-        sql = f"select max({self.table.key[0]}) from {self.name}"  # noqa: S608
-        return int(self._connection.rows(sql)[0][0] or 0)
+    def next_id(self) -> int:
+        """The number after the highest one given, in this table whose key is a number."""
+        if self._last_id is None:
+            sql = f"select max({self.table.key[0]}) from {self.name}"  # noqa: S608
+            self._last_id = int(self._connection.rows(sql)[0][0] or 0)
+        self._last_id += 1
+        return self._last_id
 
     def _hold(self, row: Row) -> None:
         """Keeps a row, and its key in those groups that are known whole."""
@@ -119,8 +123,9 @@ class _Cache:
             for key, made in self._dirty.items():
                 if group_of(made) == values:
                     groups[values][key] = None
-        keys = sorted(groups.get(values, ()))
-        return [cast("Row", self.rows[key]) for key in keys]
+        keys = groups.get(values, ())
+        ordered = sorted(keys) if len(keys) > 1 else keys
+        return [cast("Row", self.rows[key]) for key in ordered]
 
     def put(self, row: Row) -> None:
         if self.table.log:
@@ -250,9 +255,7 @@ class Workspace:
         return self._documents.difference(before, after)
 
     def next_id(self, row: type[Row]) -> int:
-        cache = self._caches[row]
-        cache.last_id += 1
-        return cache.last_id
+        return self._caches[row].next_id()
 
     def put(self, row: Row) -> None:
         """Applies a row that a projection made."""

@@ -21,6 +21,7 @@ from ledger.events import (
     CollectorGap,
     CommitObserved,
     FileChange,
+    PullRequestMatched,
     RefMoved,
     RevisionObserved,
     SignatureVerified,
@@ -382,6 +383,26 @@ def test_two_processes_tell_the_same_log_as_one(
     ledger.grow(processes=1)
     other = make_ledger(tmp_path / "other", track(repo))
     other.grow(processes=2)
+    assert ledger.rows("select root from tree_heads") == other.rows("select root from tree_heads")
+
+
+def test_heads_read_in_the_background_tell_the_same_log(
+    repo: Repo, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.sources.git.refs.MANY", 1)
+    tip = repo.commit({"a.yaml": manifest("a")}, "A")
+    for number in range(1, 6):
+        head = repo.commit({f"{number}.txt": "x\n"}, "work", branch=None, parents=[tip])
+        repo.pull_head(number, head)
+        tip = repo.squash(head, f"Work (#{number})")
+    ledger.grow(processes=1)
+    other = make_ledger(tmp_path / "other", track(repo))
+    other.grow(processes=2)
+    data = [one.data for one in other.events()]
+    matches = [(one.number, one.method) for one in data if isinstance(one, PullRequestMatched)]
+    assert matches == [(number, "equal_tree") for number in range(1, 6)]
+    patched = [one.patch_id for one in data if isinstance(one, CommitObserved)]
+    assert sum(map(bool, patched)) >= 5
     assert ledger.rows("select root from tree_heads") == other.rows("select root from tree_heads")
 
 

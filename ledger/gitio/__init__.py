@@ -230,6 +230,22 @@ class Mirror:
         """Every commit reachable from the tips and not from the excluded, in no promised order."""
         return self.rev_list([], _revisions(tips, exclude))
 
+    def count(self, tips: Iterable[str], exclude: Iterable[str]) -> Callable[[], int]:
+        """How many commits `reachable` gives; Git counts until what this gives is called, once."""
+        process = Process(
+            self.path, ["rev-list", "--stdin", "--count"], feed=_revisions(tips, exclude)
+        )
+
+        def result() -> int:
+            try:
+                counted = process.stdout.read()
+                process.finish()
+            finally:
+                process.close()
+            return int(counted)
+
+        return result
+
     def graph(self, tips: Iterable[str]) -> list[list[str]]:
         """[commit, parents…] of every commit reachable from the tips."""
         output = run(

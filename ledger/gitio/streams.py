@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from ledger.errors import SourceError
 from ledger.gitio.processes import Process
@@ -17,8 +16,7 @@ OID = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 NULL_MODE = "000000"
 
 
-@dataclass(frozen=True, slots=True)
-class RawChange:
+class RawChange(NamedTuple):
     """One entry of `git diff --raw`: modes and object ids before and after, and the path's bytes."""
 
     mode_before: str
@@ -28,8 +26,7 @@ class RawChange:
     path: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RawCommit:
+class RawCommit(NamedTuple):
     """One commit of a stream: its id and its changes against its first parent."""
 
     commit: str
@@ -79,8 +76,8 @@ def raw_pairs(tokens: Iterator[bytes]) -> Iterator[list[RawChange]]:
 
 
 def _change(entry: bytes, path: bytes) -> RawChange:
-    fields = entry[1:].decode("ascii").split(" ")
-    return RawChange(fields[0], fields[1], fields[2], fields[3], path)
+    before, after, id_before, id_after, _ = entry[1:].decode("ascii").split(" ", 4)
+    return RawChange(before, after, id_before, id_after, path)
 
 
 def merge_results(tokens: Iterator[bytes]) -> Iterator[str]:

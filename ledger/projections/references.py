@@ -47,7 +47,8 @@ class KustomizationRow(NamedTuple):
     """The kustomization of a directory as it is now; `present` is 0 where it is gone.
 
     `unread` names the fields in use that a static reading does not follow. `refers` is a digest of what
-    it says, `held` are its rows in force as JSON text, [kind, target, since] each.
+    it says, `held` are its rows in force as JSON text, [kind, target, since] each. `names` are those of
+    all files that ever stood there as one, parted by spaces.
     """
 
     repository: str
@@ -62,6 +63,7 @@ class KustomizationRow(NamedTuple):
     unread: str
     refers: str
     held: str
+    names: str
 
 
 class FileRow(NamedTuple):
@@ -163,7 +165,7 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
 
 
 def _revision(place: _Place, data: RevisionObserved, context: Context) -> Iterable[Row]:
-    touched: dict[str, FileRow] = {}
+    touched: dict[str, dict[str, FileRow]] = {}
     for file in _files(place.repository, data.commit, context):
         directory, name = split_path(key_text(file.path))
         if not _is_manifest(name):
@@ -173,14 +175,9 @@ def _revision(place: _Place, data: RevisionObserved, context: Context) -> Iterab
         row = _file_row(place, data, file, directory, name, context)
         yield row
         if name in NAMES:
-            best = touched.get(directory)
-            if best is None or (row.present, -NAMES.index(name)) > (
-                best.present,
-                -NAMES.index(best.name),
-            ):
-                touched[directory] = row
-    for directory, row in touched.items():
-        yield from _changed(place, directory, row, data.number, context)
+            touched.setdefault(directory, {})[name] = row
+    for directory, rows in touched.items():
+        yield from _changed(place, directory, rows, data.number, context)
 
 
 def _files(repository: str, commit: str, context: Context) -> Sequence[FileChange]:
@@ -237,18 +234,21 @@ def _directories(place: _Place, directory: str, context: Context) -> Iterable[Ro
 
 
 def _changed(
-    place: _Place, directory: str, row: FileRow, number: int, context: Context
+    place: _Place, directory: str, rows: dict[str, FileRow], number: int, context: Context
 ) -> Iterable[Row]:
     """The rows of a directory whose kustomization was changed by revision `number`."""
     held = context.get(KustomizationRow, *place, directory)
-    if not row.present or row.name != NAMES[0]:
-        # Another of the possible names may stand beside it.
+    names = _join(rows, held)
+    row = next(iter(rows.values()))
+    if names != row.name:  # another of the possible names stands or stood beside it
         row = _in_force(_line_of(place, directory, context), row)
     found = _read(directory, row, context)
     if held is not None and held.refers == found.mark:
+        if held.names != names:
+            yield held._replace(names=names)
         return
     before = _held(held)
-    current = _kustomization(place, directory, found, before, number)
+    current = _kustomization(place, directory, names, found, before, number)
     after = _held(current)
     for (kind, target), since in before.items():
         if (kind, target) not in after:
@@ -264,6 +264,11 @@ def _in_force(versions: Iterable[FileRow], otherwise: FileRow) -> FileRow:
     latest = {row.name: row for row in versions}
     present = [latest[name] for name in NAMES if name in latest and latest[name].present]
     return present[0] if present else otherwise._replace(present=0)
+
+
+def _join(names: Iterable[str], held: KustomizationRow | None) -> str:
+    """The names that a directory's kustomization ever had, those of now among them."""
+    return " ".join(sorted({*names, *(held.names.split() if held else ())}, key=NAMES.index))
 
 
 def _held(row: KustomizationRow | None) -> Held:
@@ -287,7 +292,7 @@ def _read(directory: str, row: FileRow, context: Context) -> _Read:
 
 
 def _kustomization(
-    place: _Place, directory: str, found: _Read, before: Held, number: int
+    place: _Place, directory: str, names: str, found: _Read, before: Held, number: int
 ) -> KustomizationRow:
     """A directory's kustomization as it was found; what it did not refer to before is since `number`."""
     targets = [(FILE, found.path)] if found.present else []
@@ -309,6 +314,7 @@ def _kustomization(
         unread=", ".join(refers.unread),
         refers=found.mark,
         held=_encode(held).decode(),
+        names=names,
     )
 
 
@@ -345,12 +351,13 @@ def _retold(place: _Place, directory: str, context: Context) -> Iterable[Row]:
     current = context.get(KustomizationRow, *place, directory)
     assert current is not None
     nothing = _Read(current.path, 0, "", "", "")
-    current = _kustomization(place, directory, nothing, {}, 0)
+    names = current.names
+    current = _kustomization(place, directory, names, nothing, {}, 0)
     line = _line_of(place, directory, context)
     for number, versions in groupby(line, key=lambda row: row.revision_number):
         latest += versions
         found = _read(directory, _in_force(latest, latest[-1]), context)
-        current = _kustomization(place, directory, found, held, number)
+        current = _kustomization(place, directory, names, found, held, number)
         after = _held(current)
         for (kind, target), since in {**held, **after}.items():
             until = None if (kind, target) in after else number
@@ -380,7 +387,7 @@ def _line_of(place: _Place, directory: str, context: Context) -> Iterator[FileRo
 
 PROJECTION = Projection(
     name="references",
-    version=1,
+    version=2,
     tables=(REFERENCES, KUSTOMIZATIONS, FILES, DIRECTORIES, LINES),
     handles=(RevisionObserved, RefMoved),
     project=project,

@@ -35,7 +35,10 @@ class TicketRow(NamedTuple):
 
 
 TOUCHES = Table(
-    "model_touch", TouchRow, key=("repository", "branch", "path", "number", "commit_sha")
+    "model_touch",
+    TouchRow,
+    key=("repository", "branch", "path", "number", "commit_sha"),
+    log=True,
 )
 CHANGE_TICKETS = Table("model_change_ticket", TicketRow, key=("repository", "commit_sha"))
 

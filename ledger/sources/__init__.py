@@ -8,7 +8,7 @@ read again from there, and what is already recorded is recognised by its natural
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,10 @@ def _nothing_told(_: str) -> Sequence[RecordedEvent]:
     return ()
 
 
+def _at_once(work: Callable[..., Iterable[Any]], *arguments: Any) -> Iterable[Any]:
+    return work(*arguments)
+
+
 def _nothing_kept(digest: str) -> bytes:
     raise KeyError(digest)
 
@@ -65,7 +69,8 @@ class Tools:
     Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if there is none.
     `told(prefix)` gives the recorded events whose key begins with `prefix`, which ends in a slash, in order
     of position: for sources that record only what differs from what they told before. `content` gives
-    back what was stored under a digest.
+    back what was stored under a digest. `meanwhile(work, *arguments)` gives the items that a function
+    gives, which another process may work out from that moment on.
     """
 
     now: str
@@ -79,6 +84,7 @@ class Tools:
     survey: bool = False
     told: Callable[[str], Sequence[RecordedEvent]] = _nothing_told
     content: Callable[[str], bytes] = _nothing_kept
+    meanwhile: Callable[..., Iterable[Any]] = _at_once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,10 @@ def field_rows(change: int, changes: Iterable[FieldText]) -> Iterator[FieldRow]:
 
 def row_at(row: ResourceRow, at: Revision, path: str, found: Found) -> ResourceRow:
     group, kind, namespace, name, ordinal = found.address
-    return row._replace(
+    return ResourceRow(
+        resource=row.resource,
+        repository=row.repository,
+        branch=row.branch,
         path=path,
         api_group=group,
         kind=kind,
@@ -55,6 +58,7 @@ def row_at(row: ResourceRow, at: Revision, path: str, found: Found) -> ResourceR
         opaque=found.opaque,
         unparsed=found.unparsed,
         warnings=found.warnings,
+        first_revision=row.first_revision,
         last_revision=at.number,
     )
 

@@ -97,8 +97,7 @@ LINES = Table("model_line", LineRow, key=("repository", "branch"))
 Address = tuple[str, str, str, str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A document as it stands in a file at a revision."""
 
     address: Address

@@ -23,7 +23,7 @@ from ledger.events import CollectorGap, NewEvent
 from ledger.gitio import Mirror, bundle_stamp, list_remote
 from ledger.sources import Batch, Configured, Source, Tools
 from ledger.sources.git.branches import tell_branches
-from ledger.sources.git.refs import tell_heads, tell_matches, tell_moves
+from ledger.sources.git.refs import find_heads, find_matches, tell_heads, tell_matches, tell_moves
 from ledger.sources.git.state import (
     HEADS,
     PULLS,
@@ -142,13 +142,14 @@ def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Ite
             detail="history below some commits is cut off",
         )
         yield state.batch([state.event("gap/shallow", gap)])
+    pulls, matches = find_heads(state, commits, heads), find_matches(state, commits)
     yield from tell_branches(state, heads)
     others = [ref for ref in heads if not ref.startswith(HEADS)]
-    if state.options.pull_requests:
-        yield from tell_heads(state, {ref: heads[ref] for ref in others if pull_number(ref)})
+    if pulls is not None:
+        yield from tell_heads(state, pulls)
     yield from tell_moves(state, heads, moved, others, gone)
     if state.options.pull_requests:
-        yield from tell_matches(state, commits)
+        yield from tell_matches(state, commits, matches)
     if state.options.allowed_signers and state.signed:
         yield from tell_signatures(state)
     last: list[NewEvent] = []

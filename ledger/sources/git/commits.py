@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from ledger.commits import CommitObject, named_pull_request, read_commit, trailers
 from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import CommitObserved, FileChange, FileSide, NewEvent
-from ledger.gitio import NULL_MODE, RawChange, RawCommit
+from ledger.gitio import NULL_MODE, Mirror, RawChange, RawCommit
 from ledger.sources import Kept, Promise
 from ledger.sources.git.state import Pull, text_path
 
 SUBMODULE = "160000"
-CHUNK_CHANGES = 5_000
+FIRST_CHANGES = 300
+CHUNK_CHANGES = 2_500
 CHUNK_COMMITS = 2_000
-AHEAD = 4
+AHEAD = 8
 REMEMBERED_BLOBS = 200_000
+REMEMBERED_SIDES = 50_000
 NOT_KEPT = "not_kept"
+PatchId = tuple[str, str]  # commit, patch id
 _PENDING = Kept(content="pending")
 _PENDING_LIGHT = Kept(content=NOT_KEPT)
 
@@ -40,16 +44,15 @@ def tell_commits(
     mainline: set[str],
     *,
     walk: bool = True,
+    patches: Iterable[PatchId] = (),
 ) -> Iterator[tuple[list[NewEvent], list[Content]]]:
-    """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile."""
+    """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile.
+
+    `patches` come in the order of the commits; those of a branch are asked for where they tell something.
+    """
     if not tips:
         return
-    stream = (
-        state.mirror.patch_ids(tips, exclude)
-        if not mainline and state.options.pull_requests
-        else iter(())
-    )
-    patches = _PatchIds(stream)
+    known = _PatchIds(iter(patches))
     waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
     with state.mirror.objects() as read:
 
@@ -59,9 +62,9 @@ def tell_commits(
             raws = read([one.commit for one in commits])
             heads = [_head(state, one, raw) for one, raw in zip(commits, raws, strict=True)]
             if mainline:
-                patches.know(_wanted_patches(state, commits, heads, mainline))
+                known.know(_wanted_patches(state, commits, heads, mainline))
             events = [
-                _commit_event(state, one, head, one.commit in mainline, patches)
+                _commit_event(state, one, head, one.commit in mainline, known)
                 for one, head in zip(commits, heads, strict=True)
             ]
             state.done += len(commits)
@@ -92,22 +95,33 @@ def _wanted_patches(
 
 
 def _chunks(stream: Iterator[RawCommit]) -> Iterator[list[RawCommit]]:
+    """Small ones first: the processes that prepare contents and this one soon work side by side."""
     chunk: list[RawCommit] = []
-    changes = 0
+    changes, most = 0, FIRST_CHANGES
     for commit in stream:
         chunk.append(commit)
         changes += len(commit.changes)
-        if changes >= CHUNK_CHANGES or len(chunk) >= CHUNK_COMMITS:
+        if changes >= most or len(chunk) >= CHUNK_COMMITS:
             yield chunk
             chunk, changes = [], 0
+            most = min(2 * most, CHUNK_CHANGES)
     if chunk:
         yield chunk
 
 
-class _PatchIds:
-    """Looks ahead in a stream of (commit, patch id) that runs in the order of the commits."""
+def patch_ids(
+    mirror: Mirror, tips: Sequence[str], exclude: Sequence[str]
+) -> Iterator[list[PatchId]]:
+    """The patch ids of every commit from `tips` on that `exclude` does not reach, some at a time."""
+    stream = mirror.patch_ids(tips, exclude)
+    while some := list(islice(stream, CHUNK_COMMITS)):
+        yield some
 
-    def __init__(self, stream: Iterator[tuple[str, str]]) -> None:
+
+class _PatchIds:
+    """Looks ahead in a stream that runs in the order of the commits."""
+
+    def __init__(self, stream: Iterator[PatchId]) -> None:
         self._stream = stream
         self._next = next(stream, None)
         self._known: dict[str, str] = {}
@@ -178,6 +192,8 @@ def _receive(state: Pull, requests: list[_Request]) -> list[Content]:
 
 def _forget(state: Pull, waiting: list[RawCommit]) -> None:
     """Makes room in the memory of blobs, but for those that commits asked for and not yet told need."""
+    if len(state.sides) > REMEMBERED_SIDES:
+        state.sides.clear()
     if len(state.known) <= REMEMBERED_BLOBS:
         return
     needed = {
@@ -245,20 +261,30 @@ def _commit_event(
 
 def _file(state: Pull, change: RawChange, keep: bool) -> FileChange:
     path, encoding = text_path(change.path)
+    base = _base(path)
     return FileChange(
         path=path,
         path_encoding=encoding,
-        before=_side(state, path, change.mode_before, change.id_before, keep),
-        after=_side(state, path, change.mode_after, change.id_after, keep),
+        before=_side(state, base, change.mode_before, change.id_before, keep),
+        after=_side(state, base, change.mode_after, change.id_after, keep),
     )
 
 
-def _side(state: Pull, path: str, mode: str, oid: str, keep: bool) -> FileSide | None:
+def _side(state: Pull, base: str, mode: str, oid: str, keep: bool) -> FileSide | None:
+    """One side of a change; what a change left is mostly what the next one found, so it is made once."""
     if mode == NULL_MODE:
         return None
+    key = (base, mode, oid, keep)
+    side = state.sides.get(key)
+    if side is None:
+        side = state.sides[key] = _new_side(state, base, mode, oid, keep)
+    return side
+
+
+def _new_side(state: Pull, base: str, mode: str, oid: str, keep: bool) -> FileSide:
     if mode == SUBMODULE:
         return FileSide(mode=mode, id=oid, content="submodule")
-    kept = state.known[(_base(path), oid)]
+    kept = state.known[(base, oid)]
     hmac = state.tools.fingerprint(oid.encode("ascii")) if kept.secret else ""
     named = "" if hmac else oid
     if keep:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 
 from ledger.events import NewEvent, RefMoved
-from ledger.matching import match_pull_requests
+from ledger.matching import Match, match_pull_requests
 from ledger.sources import Batch
-from ledger.sources.git.commits import tell_commits
+from ledger.sources.git.commits import PatchId, patch_ids, tell_commits
 from ledger.sources.git.state import DISPLACED, HEADS, TAGS, Pull, pull_number, readable_ref
 
 LONG_REF = 500
+MANY = 100  # heads; starting a process takes a third of a second
 
 
 def move_of(state: Pull, ref: str, old: str, new: str) -> NewEvent:
@@ -42,19 +45,40 @@ def move_of(state: Pull, ref: str, old: str, new: str) -> NewEvent:
     return state.event(f"ref/{name}/{sequence}", data)
 
 
-def tell_heads(state: Pull, heads: dict[str, str]) -> Iterator[Batch]:
-    tips = sorted(set(heads.values()))
-    if not tips:
-        return
-    told = {oid for ref, oid in state.after.refs.items() if ref.startswith(HEADS)}
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """The moved heads of pull requests, what of their history is told by then, and what is read ahead."""
+
+    tips: Sequence[str]
+    exclude: Sequence[str]
+    count: Callable[[], int]
+    patches: Iterable[Sequence[PatchId]]
+
+
+def find_heads(state: Pull, commits: dict[str, str], heads: dict[str, str]) -> Heads | None:
+    """Begins to read the heads that moved; None where there are none. Called before the branches are told."""
+    moved = {oid for ref, oid in heads.items() if pull_number(ref) is not None}
+    if not moved or not state.options.pull_requests:
+        return None
+    branches = {ref: oid for ref, oid in state.before.refs.items() if ref.startswith(HEADS)}
+    branches |= {HEADS + branch: commits[HEADS + branch] for branch in state.branches}
+    told = {*branches.values()}
     told |= {oid for ref, oid in state.before.refs.items() if pull_number(ref) is not None}
-    exclude = [
-        oid
-        for oid, size in zip(told, state.mirror.sizes(list(told)), strict=True)
-        if size is not None
-    ]
-    state.total += len(state.mirror.reachable(tips, exclude))
-    for events, contents in tell_commits(state, tips, exclude, set()):
+    sizes = zip(told, state.mirror.sizes(list(told)), strict=True)
+    tips, exclude = sorted(moved), [oid for oid, size in sizes if size is not None]
+    where = (state.mirror, tips, exclude)
+    return Heads(
+        tips,
+        exclude,
+        state.mirror.count(tips, exclude),
+        state.tools.meanwhile(patch_ids, *where) if len(tips) > MANY else patch_ids(*where),
+    )
+
+
+def tell_heads(state: Pull, heads: Heads) -> Iterator[Batch]:
+    state.total += heads.count()
+    patches = chain.from_iterable(heads.patches)
+    for events, contents in tell_commits(state, heads.tips, heads.exclude, set(), patches=patches):
         yield state.batch(events, contents)
 
 
@@ -94,23 +118,37 @@ def _ref_order(ref: str) -> tuple[str, int, str]:
     return (ref.split("/")[1], pull_number(ref) or 0, ref)
 
 
-def tell_matches(state: Pull, commits: dict[str, str]) -> Iterator[Batch]:
-    heads = {
-        number: oid for ref, oid in commits.items() if (number := pull_number(ref)) is not None
-    }
-    if not heads:
-        return
-    first_time = not any(pull_number(ref) is not None for ref in state.before.refs)
-    for branch in state.branches:
-        tip = state.after.refs.get(HEADS + branch)
-        if tip is None:
-            continue
+def find_matches(state: Pull, commits: dict[str, str]) -> dict[str, Iterable[list[Match]]]:
+    """Begins to look what every revision of each branch holds, where no heads were known before."""
+    if not state.options.pull_requests or any(map(pull_number, state.before.refs)):
+        return {}
+    heads = _pull_requests(commits)
+    found: dict[str, Iterable[list[Match]]] = {}
+    for branch in state.branches if heads else ():
+        where = (state.mirror, state.options.name, commits[HEADS + branch], None, heads)
+        if len(heads) > MANY:
+            found[branch] = state.tools.meanwhile(match_pull_requests, *where)
+        else:
+            found[branch] = match_pull_requests(*where)
+    return found
+
+
+def tell_matches(
+    state: Pull, commits: dict[str, str], begun: dict[str, Iterable[list[Match]]]
+) -> Iterator[Batch]:
+    heads = _pull_requests(commits)
+    for branch in state.branches if heads else ():
         new = [commit for one, commit, _ in state.revisions if one == branch]
-        if not first_time and not new:
-            continue
-        tip = commits.get(HEADS + branch, tip)
-        wanted = state.mirror.first_parents(tip)[::-1] if first_time else new
-        for found in match_pull_requests(state.mirror, state.options.name, tip, wanted, heads):
-            events = [state.event(f"match/{one.commit}/{one.number}", one) for one in found]
+        found = begun.get(branch)
+        if found is None and new:
+            tip = commits[HEADS + branch]
+            found = match_pull_requests(state.mirror, state.options.name, tip, new, heads)
+        for some in found or ():
+            events = [state.event(f"match/{one.commit}/{one.number}", one) for one in some]
             if events:
                 yield state.batch(events)
+
+
+def _pull_requests(commits: dict[str, str]) -> dict[int, str]:
+    found = ((pull_number(ref), oid) for ref, oid in commits.items())
+    return {number: oid for number, oid in found if number is not None}

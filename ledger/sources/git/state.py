@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ledger.contents import Content
-from ledger.events import Event, Identity, NewEvent
+from ledger.events import Event, FileSide, Identity, NewEvent
 from ledger.gitio import Mirror
 from ledger.sources import Batch, Kept, Tools
 
@@ -59,6 +59,7 @@ class Pull:
     signed: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
+    sides: dict[tuple[str, str, str, bool], FileSide] = field(default_factory=dict)
     graphs: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
     def graph(self, tips: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,57 @@
+"""Another process works out items meanwhile; here they arrive as if it had been done on the spot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ledger.background import MOST, Background
+from ledger.errors import LedgerError, SourceError
+
+
+def count(to: int) -> Iterator[int]:
+    yield from range(to)
+
+
+def fail(error: Exception) -> Iterator[int]:
+    yield 1
+    raise error
+
+
+def never() -> Iterator[int]:
+    yield 1
+    time.sleep(600)
+
+
+def test_items_come_in_order_and_more_of_them_than_may_wait() -> None:
+    work = Background(count, 3 * MOST)
+    assert list(work) == list(range(3 * MOST))
+    work.close()
+
+
+def test_an_error_of_ours_comes_whole_after_the_items_before_it() -> None:
+    work = Background(fail, SourceError("git log failed", hint="Try again.", retryable=True))
+    items: list[Any] = []
+    with pytest.raises(SourceError) as caught:
+        items.extend(work)
+    work.close()
+    assert (caught.value.message, caught.value.hint) == ("git log failed", "Try again.")
+    assert caught.value.retryable
+
+
+def test_any_other_error_is_named() -> None:
+    work = Background(fail, ValueError("of no kind we know"))
+    with pytest.raises(LedgerError, match="ValueError: of no kind we know"):
+        list(work)
+    work.close()
+
+
+def test_work_that_is_not_wanted_any_more_ends_with_its_process() -> None:
+    work = Background(never)
+    assert next(iter(work)) == 1
+    work.close()
+    with pytest.raises(LedgerError, match="the other process ended"):
+        list(work)
