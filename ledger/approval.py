@@ -55,7 +55,8 @@ class Proposal:
 class Review:
     """One review. `state` is what it said: approved, changes_requested, dismissed where only that is
     told, anything else being a comment. `commit` is the head it was given at, `association` how its
-    reviewer belongs to the repository, in the words of GitHub. Empty is not told."""
+    reviewer belongs to the repository, in the words of GitHub. Empty is not told. `carried` is one
+    given at an earlier head, which its forge counts at this one."""
 
     review: str
     reviewer: str = ""
@@ -66,6 +67,7 @@ class Review:
     dismissed: bool = False
     dismissed_at: str = ""
     association: str = ""
+    carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +203,8 @@ def _wrong_head(one: Review, proposal: Proposal) -> str:
         return "unknown_head: the forge does not tell at which head it was given"
     if not proposal.head:
         return "unknown_head: the forge does not tell which head counts"
+    if one.carried:
+        return "carried: given at an earlier head; a rule of the forge carried it over"
     if one.commit != proposal.head:
         counts = "merged" if proposal.merged_at else "is its head now"
         return f"stale: given at {one.commit[:12]}, but {proposal.head[:12]} {counts}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -79,22 +79,37 @@ def source_add_git(
     name: str, url: str, branches: tuple[str, ...], no_pull_requests: bool, allowed_signers: str
 ) -> None:
     """Track the Git repository at URL under NAME."""
-    from ledger import config, gitio  # noqa: PLC0415
-    from ledger.errors import UsageError  # noqa: PLC0415
-
-    settings = config.load()
-    config.check_name(name)
-    gitio.check_url(url)
-    if any(one.name == name for one in settings.source):
-        raise UsageError(f"there is a source {name!r} already", hint="Change it in ledger.toml.")
-    added = config.SourceSettings(
-        kind="git",
-        name=name,
-        url=url,
+    _add_repository(
+        "git",
+        name,
+        url,
         branches=list(branches),
         pull_requests=not no_pull_requests,
         allowed_signers=allowed_signers,
     )
+
+
+@source_add.command("gerrit")
+@click.argument("name")
+@click.option("--url", required=True, help="A path, a bundle file, or an https or ssh URL.")
+@click.option(
+    "--branch", "branches", multiple=True, help="A branch to track; HEAD's if left out. Repeatable."
+)
+def source_add_gerrit(name: str, url: str, branches: tuple[str, ...]) -> None:
+    """Track the repository at URL, of a Gerrit server, under NAME: also its changes and votes."""
+    _add_repository("gerrit", name, url, branches=list(branches))
+
+
+def _add_repository(kind: str, name: str, url: str, **settings: Any) -> None:
+    from ledger import config, gitio  # noqa: PLC0415
+    from ledger.errors import UsageError  # noqa: PLC0415
+
+    known = config.load()
+    config.check_name(name)
+    gitio.check_url(url)
+    if any(one.name == name for one in known.source):
+        raise UsageError(f"there is a source {name!r} already", hint="Change it in ledger.toml.")
+    added = config.SourceSettings(kind=kind, name=name, url=url, **settings)
     config.append_source(config.config_path(), added)
     click.echo(f"Added {name}. Next: ledger ingest {name}")
 

@@ -102,7 +102,8 @@ class ReviewSubmitted(Fact, frozen=True, kw_only=True):
 
     A review read from the API after it was dismissed tells only that it was; what it said is then
     known from its webhook alone. `review` is the forge's own id; `commit` is empty where the forge
-    no longer knows it.
+    no longer knows it. `carried` is a review given at an earlier head that the forge counts at this one
+    by a rule of its own.
     """
 
     TYPE: ClassVar[str] = "review.submitted"
@@ -119,6 +120,7 @@ class ReviewSubmitted(Fact, frozen=True, kw_only=True):
     submitted_at: str = ""
     association: str = ""
     url: str = ""
+    carried: bool = False
     raw: str = ""
 
 

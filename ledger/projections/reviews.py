@@ -95,6 +95,7 @@ class ReviewRow(NamedTuple):
     dismissed: int
     dismissed_at: str
     dismissed_by: str
+    carried: int
     counts: int
     reason: str
     told: str
@@ -275,6 +276,7 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
             "submitted_at": data.submitted_at,
             "association": data.association,
             "url": data.url,
+            "carried": data.carried,
         }
         told.add(submitted, data.submitted_at, mark)
     else:
@@ -300,6 +302,7 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
         dismissed=int(told.get("dismissed", False)),
         dismissed_at=_text(told, "dismissed_at"),
         dismissed_by=_name(told, "dismissed_by"),
+        carried=int(told.get("carried", False)),
         counts=0,
         reason="",
         told=told.text,
@@ -363,12 +366,13 @@ def _as_told(row: ReviewRow) -> approval.Review:
         dismissed=bool(row.dismissed),
         dismissed_at=row.dismissed_at,
         association=row.association,
+        carried=bool(row.carried),
     )
 
 
 PROJECTION = Projection(
     name="reviews",
-    version=2,
+    version=3,
     tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, APPROVALS),
     handles=(*_PULLS, ReviewSubmitted, ReviewDismissed),
     project=project,
