@@ -8,30 +8,20 @@ is recorded. Facts about the payloads are from GitHub's own descriptions (`webho
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from ledger import jsontext
-from ledger.contents import Content
 from ledger.errors import SourceError
-from ledger.events import CollectorGap, NewEvent
-from ledger.jsontext import Fault, Value, clean
-from ledger.sources import Batch, Import, Source, Tools, Webhook
+from ledger.jsontext import Value, clean
+from ledger.sources import Batch, Import, Source, Tools, Webhook, payloads
 from ledger.sources.github import facts
-from ledger.sources.github.facts import KIND, Json, part
-
-MAX_FILE = 128 * 2**20
-EVENTS_AT_ONCE = 200
+from ledger.sources.github.facts import KIND
+from ledger.sources.payloads import Json, part
 
 Headers = Mapping[str, str]
-
-_ID = re.compile(r"[\x21-\x7e]{1,200}")
-
 
 # -- deliveries ----------------------------------------------------------------------------------
 
@@ -46,7 +36,7 @@ def authentic(headers: Headers, body: bytes, secret: bytes) -> bool:
 def identify(headers: Headers, _: bytes) -> str:
     """GitHub's id of the delivery, which stays when it is delivered again; empty where there is none."""
     told = headers.get("x-github-delivery", "")
-    return told if headers.get("x-github-event") and _ID.fullmatch(told) else ""
+    return payloads.delivery_id(told) if headers.get("x-github-event") else ""
 
 
 def events_from_request(headers: Headers, body: bytes, tools: Tools) -> Batch:
@@ -159,57 +149,7 @@ def _unknown(value: Json) -> str:
 
 def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     """What files tell: JSON values of the kinds above, one or many in a file."""
-    for path in given.files:
-        yield from _read_file(path, tools)
-
-
-def _read_file(path: Path, tools: Tools) -> Iterator[Batch]:
-    name = clean(path.name)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        fault = Fault("", error.strerror or "it cannot be opened")
-        yield Batch(events=[_gap(name, "", fault, tools)])
-        return
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    found: Iterator[Value | Fault] = jsontext.values(data)
-    if len(data) > MAX_FILE:
-        found = iter([Fault("", f"it is larger than {MAX_FILE >> 20} MB; split it")])
-    events: list[NewEvent] = []
-    contents: list[Content] = []
-    ignored = 0
-    for one in found:
-        batch = _read_value(name, digest, one, tools)
-        events += batch.events
-        contents += batch.contents
-        ignored += batch.ignored
-        if len(events) >= EVENTS_AT_ONCE:
-            yield Batch(events=events, contents=contents, ignored=ignored)
-            events, contents, ignored = [], [], 0
-    yield Batch(events=events, contents=contents, ignored=ignored)
-
-
-def _read_value(name: str, digest: str, one: Value | Fault, tools: Tools) -> Batch:
-    if isinstance(one, Fault):
-        return Batch(events=[_gap(name, digest, one, tools)])
-    try:
-        return events_from_answer(one, tools)
-    except SourceError as error:
-        fault = Fault(one.place, error.message)
-        return Batch(events=[_gap(name, digest, fault, tools)])
-
-
-def _gap(name: str, digest: str, fault: Fault, tools: Tools) -> NewEvent:
-    """`digest` tells files of one name apart."""
-    where = f"{name}, {fault.place}" if fault.place else name
-    detail = tools.redact(f"{where}: {clean(fault.reason)}")
-    return NewEvent(
-        stream=f"import/{KIND}",
-        key=f"{KIND}/import/{digest}/{where}",
-        source=KIND,
-        data=CollectorGap(repository="", kind="unreadable", detail=detail),
-    )
+    return payloads.read_files(KIND, given, tools, events_from_answer)
 
 
 SOURCE = Source(

@@ -9,14 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger import jsontext
-from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import (
-    Event,
     Identity,
     NewEvent,
     PullRequest,
@@ -29,14 +25,11 @@ from ledger.events import (
 )
 from ledger.instants import utc_text
 from ledger.jsontext import Value, clean
-from ledger.sources import Tools
+from ledger.sources import Tools, payloads
+from ledger.sources.payloads import Json, Told, count, identity, number, part, sha
 
 KIND: Final = "github"
-MAX_NAME = 255
 
-Json = dict[str, Any]
-
-_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _NAMES = r"([\w.-]{1,100}/[\w.-]{1,100})"
 _WEB = re.compile(
     rf"https?://(?:[^/@\s]*@)?([A-Za-z0-9.-]{{1,253}})(?::[0-9]+)?/{_NAMES}(?=/|$)", re.ASCII
@@ -46,40 +39,9 @@ _API_HOST = re.compile(r"https?://(?:api\.)?([A-Za-z0-9.-]{1,253})(?::[0-9]+)?(?
 _STATES = {"approved", "changes_requested", "commented", "dismissed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """Where a fact is from: its repository, and the text that it was read from."""
-
-    tools: Tools
-    forge: str
-    repository: str
-    raw: str
-    contents: list[Content]
-
-    def event(self, key: str, at: str, actor: Identity | None, data: Event) -> NewEvent:
-        """An event of this repository under a key that every telling of the fact has."""
-        return NewEvent(
-            stream=f"repository/{self.repository}",
-            key=f"{self.forge}/{key}",
-            source=KIND,
-            occurred_at=at,
-            actor=actor,
-            data=data,
-        )
-
-    def text(self, value: Any) -> str:
-        """A text of a person, without secrets."""
-        return self.tools.redact(clean(value)) if isinstance(value, str) else ""
-
-
 def told(forge: str, read: Value, tools: Tools) -> Told:
     """Makes the text of a value ready to be kept, for the facts of one repository."""
-    try:
-        text = jsontext.without_secrets(read, tools.redact)
-    except ValueError as error:
-        raise SourceError(str(error)) from None
-    stored = tools.store("delivery.json", text)
-    return Told(tools, forge, tools.repository(forge) or forge, stored.digest, stored.contents)
+    return payloads.told(KIND, forge, read, tools)
 
 
 def _opened(told: Told, pull: Json, body: Json) -> NewEvent:
@@ -103,7 +65,7 @@ def _opened(told: Told, pull: Json, body: Json) -> NewEvent:
 
 def _pushed(told: Told, pull: Json, body: Json) -> NewEvent:
     data = _pull_request(told, pull)
-    before, after = _sha(body.get("before")), _sha(body.get("after")) or data.head
+    before, after = sha(body.get("before")), sha(body.get("after")) or data.head
     return told.event(
         f"pull/{data.number}/pushed/{before}..{after}/{data.updated_at}",
         data.updated_at,
@@ -150,11 +112,11 @@ def _merged(told: Told, pull: Json, data: PullRequest, sender: Identity | None) 
             repository=told.repository,
             forge=told.forge,
             pull_request=data,
-            merge_commit=_sha(pull.get("merge_commit_sha")),
+            merge_commit=sha(pull.get("merge_commit_sha")),
             merged_at=at,
             merged_by=merger,
             merged_by_bot=_is_bot(pull.get("merged_by")),
-            commits=_count(pull.get("commits")),
+            commits=count(pull.get("commits")),
             raw=told.raw,
         ),
     )
@@ -177,15 +139,15 @@ def _is_merged(pull: Json) -> bool:
 
 
 def _submitted(told: Told, pull: Json, body: Json) -> NewEvent:
-    return review(told, _number(pull.get("number")), part(body, "review"))
+    return review(told, number(pull.get("number")), part(body, "review"))
 
 
-def review(told: Told, number: int, review: Json) -> NewEvent:
+def review(told: Told, of: int, review: Json) -> NewEvent:
     """A review; one that was dismissed since tells no more than that."""
     state = str(review.get("state", "")).lower()
     if state not in _STATES:
         raise SourceError(f"a review in the unknown state {clean(state)[:40]!r}")
-    identifier = _number(review.get("id"))
+    identifier = number(review.get("id"))
     reviewer = _identity(review.get("user"))
     at = utc_text(review.get("submitted_at"))
     return told.event(
@@ -195,12 +157,12 @@ def review(told: Told, number: int, review: Json) -> NewEvent:
         ReviewSubmitted(
             repository=told.repository,
             forge=told.forge,
-            number=number,
+            number=of,
             review=str(identifier),
             reviewer=reviewer,
             reviewer_is_bot=_is_bot(review.get("user")),
             state=state,
-            commit=_sha(review.get("commit_id")),
+            commit=sha(review.get("commit_id")),
             submitted_at=at,
             association=told.text(review.get("author_association")),
             url=told.text(review.get("html_url")),
@@ -211,7 +173,7 @@ def review(told: Told, number: int, review: Json) -> NewEvent:
 
 def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
     review = part(body, "review")
-    identifier = _number(review.get("id"))
+    identifier = number(review.get("id"))
     at = utc_text(review.get("updated_at")) or utc_text(pull.get("updated_at"))
     return told.event(
         f"review/{identifier}/dismissed",
@@ -220,10 +182,10 @@ def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
         ReviewDismissed(
             repository=told.repository,
             forge=told.forge,
-            number=_number(pull.get("number")),
+            number=number(pull.get("number")),
             review=str(identifier),
             reviewer=_identity(review.get("user")),
-            commit=_sha(review.get("commit_id")),
+            commit=sha(review.get("commit_id")),
             at=at,
             raw=told.raw,
         ),
@@ -249,15 +211,15 @@ def _pull_request(told: Told, pull: Json) -> PullRequest:
     labels = pull.get("labels")
     names = [part({"": one}, "").get("name") for one in labels] if isinstance(labels, list) else []
     return PullRequest(
-        number=_number(pull.get("number")),
+        number=number(pull.get("number")),
         title=told.text(pull.get("title")),
         author=_identity(pull.get("user")),
         author_is_bot=_is_bot(pull.get("user")),
         url=told.text(pull.get("html_url")),
         base=told.text(base.get("ref")),
-        base_commit=_sha(base.get("sha")),
+        base_commit=sha(base.get("sha")),
         head_ref=told.text(head.get("ref")),
-        head=_sha(head.get("sha")),
+        head=sha(head.get("sha")),
         labels=sorted({told.text(name) for name in names} - {""}),
         draft=pull.get("draft") is True,
         created_at=utc_text(pull.get("created_at")),
@@ -282,40 +244,15 @@ def reviewed(review: Json) -> tuple[str, int]:
         raise SourceError("it does not tell of which pull request it is")
     page = review.get("html_url")
     name = forge(page) if page else f"{host[1]}/{match[1]}".lower()
-    return name, _number(int(match[2]))
-
-
-def part(value: Json, name: str) -> Json:
-    """The object under a name; an empty one where there is none, as for people who left."""
-    part = value.get(name)
-    return part if isinstance(part, dict) else {}
+    return name, number(int(match[2]))
 
 
 def _identity(user: Any) -> Identity | None:
     """Nobody where the forge no longer knows who it was."""
-    login = user.get("login") if isinstance(user, dict) else None
-    if not isinstance(login, str) or not login:
-        return None
-    if len(login) > MAX_NAME:
-        raise SourceError(f"a login of more than {MAX_NAME} characters")
-    return Identity(login=clean(login))
+    return identity(user.get("login")) if isinstance(user, dict) else None
 
 
 def _is_bot(user: Any) -> bool:
     if not isinstance(user, dict):
         return False
     return user.get("type") == "Bot" or str(user.get("login")).endswith("[bot]")
-
-
-def _sha(told: Any) -> str:
-    return told if isinstance(told, str) and _SHA.fullmatch(told) else ""
-
-
-def _number(told: Any) -> int:
-    if type(told) is not int or not 0 < told < 2**53:
-        raise SourceError("it has no usable number of a pull request or review")
-    return told
-
-
-def _count(told: Any) -> int:
-    return told if type(told) is int and 0 <= told < 2**31 else 0
