@@ -40,7 +40,7 @@ class Proposal:
 
     `head` is the one that merged, else the present one; `merged_at` is empty where none was told.
     `commits` counts its commits, 0 where that is not told; `pushes` the pushes told up to the merge,
-    which do not include that of what it was opened with.
+    which do not include that of what it was opened with; `listed` its commits whose people are told.
     """
 
     author: str = ""
@@ -49,6 +49,7 @@ class Proposal:
     merged_at: str = ""
     commits: int = 0
     pushes: int = 0
+    listed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,7 +258,8 @@ def _doubt(proposal: Proposal, able: Sequence[Review]) -> str:
 
     The opening and every push bring at least a commit each.
     """
-    if len({_person(one) for one in able}) > 1 or proposal.commits <= 1 + proposal.pushes:
+    told = max(1 + proposal.pushes, proposal.listed)
+    if len({_person(one) for one in able}) > 1 or proposal.commits <= told:
         return ""
     return f"; who pushed its {proposal.commits} commits is not all told"
 

@@ -19,7 +19,9 @@ from ledger.errors import UsageError
 
 FILE = "ledger.toml"
 KEY_FILE = "ledger.key"
+SIGNING_KEY_FILE = "signing.key"
 STATE = ".ledger"
+GIT_KINDS = ("git", "gerrit")  # the sources that are a repository
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 
@@ -28,7 +30,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
     A repository has a `url`, and `forge` names it at its forge where the URL does not
     (`github.com/acme/infra`). A source that reads a cluster has `cluster`, our name for it, and reaches
-    it by `kubeconfig` and `context`; without both it is the cluster that the program runs in.
+    it by `kubeconfig` and `context`; without both it is the cluster that the program runs in. A source that
+    reads a forge's API has the repository's web address as `url`, and a token in `token_file`.
     """
 
     kind: str
@@ -43,6 +46,7 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     context: str = ""
     namespaces: list[str] = []
     kinds: list[str] = []
+    token_file: str = ""
 
 
 class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,6 +70,12 @@ class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
 
     key_file: str = KEY_FILE
     patterns: list[str] = []
+
+
+class SigningSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[signing]`: the file of the key that signs tree heads; `ledger key new` makes it."""
+
+    key_file: str = SIGNING_KEY_FILE
 
 
 class WebhookSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -112,6 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     name: str = ""
     time_zone: str = "UTC"
     redaction: RedactionSettings = RedactionSettings()
+    signing: SigningSettings = SigningSettings()
     source: list[SourceSettings] = []
     environment: list[EnvironmentSettings] = []
     webhook: list[WebhookSettings] = []
@@ -132,6 +143,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """A path of the file, absolute."""
         return (self.folder / Path(text).expanduser()).absolute()
 
+    @property
+    def signing_key(self) -> Path:
+        """Where the key that signs tree heads stands, if there is one; the environment may name it."""
+        return self.path(os.environ.get("LEDGER_SIGNING_KEY_FILE") or self.signing.key_file)
+
     def url(self, source: SourceSettings) -> str:
         """The URL of a source; a local path made absolute."""
         if "://" in source.url or re.match(r"^[^/]+:", source.url):  # as Git tells host:path
@@ -146,7 +162,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The source that a Git URL, or a forge's full name with its host, means; empty if there is none."""
         wanted = forge_name(place)
         for one in self.source:
-            if one.url and wanted in (forge_name(one.forge), forge_name(self.url(one))):
+            if (
+                one.kind in GIT_KINDS
+                and one.url
+                and wanted in (forge_name(one.forge), forge_name(self.url(one)))
+            ):
                 return one.name
         return ""
 

@@ -100,6 +100,17 @@ def source_add_gerrit(name: str, url: str, branches: tuple[str, ...]) -> None:
     _add_repository("gerrit", name, url, branches=list(branches))
 
 
+@source_add.command("github")
+@click.argument("name")
+@click.option("--url", required=True, help="The repository's page: https://github.com/OWNER/NAME.")
+@click.option(
+    "--token-file", default="", help="A file with a token; without it GITHUB_TOKEN is used."
+)
+def source_add_github(name: str, url: str, token_file: str) -> None:
+    """Read pull requests, reviews and commits from GitHub's API under NAME."""
+    _add_repository("github", name, url, token_file=token_file)
+
+
 def _add_repository(kind: str, name: str, url: str, **settings: Any) -> None:
     from ledger import config, gitio  # noqa: PLC0415
     from ledger.errors import UsageError  # noqa: PLC0415
@@ -145,7 +156,7 @@ def source_list() -> None:
 )
 @click.option("--log-only", is_flag=True, help="Record events; leave the projections for later.")
 def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool) -> None:
-    """Read what is new in the sources (all of them if none is named) into the ledger."""
+    """Read what is new in the sources into the ledger: without NAMES in all, and what was delivered."""
     from ledger import config  # noqa: PLC0415
     from ledger import ingest as shell  # noqa: PLC0415
     from ledger.cli.progress import shown_progress  # noqa: PLC0415
@@ -153,7 +164,7 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
     from ledger.errors import UsageError  # noqa: PLC0415
 
     settings = config.load()
-    if not settings.source:
+    if not settings.source and not settings.webhook:
         raise UsageError("no source to read", hint="Run `ledger source add git NAME --url URL`.")
     with shown_progress() as progress:
         outcomes = shell.ingest(
@@ -163,6 +174,9 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
             processes=processes,
             project=not log_only,
             survey=survey,
+            waits=lambda name: click.echo(
+                f"{name}: another process is reading it; waiting for its end", err=True
+            ),
         )
     for one in outcomes:
         if one.failure:
@@ -177,8 +191,30 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
             )
         for line in one.stopped:
             click.echo(click.style(f"projection {line}", fg="red"), err=True)
-    if any(one.failure or one.stopped for one in outcomes):
+    whole = bool(names) or _drain(settings, project=not log_only)
+    if not whole or any(one.failure or one.stopped for one in outcomes):
         sys.exit(5)
+
+
+def _drain(settings: Settings, *, project: bool) -> bool:
+    """Records what was delivered and says so; False where some of it could not be read."""
+    from ledger import deliveries  # noqa: PLC0415
+
+    drained = deliveries.drain(settings, project=project)
+    if drained.read:
+        new = f"{drained.appended:,} new event{'s' * (drained.appended != 1)}"
+        told = f"{drained.read:,} recorded, {new if drained.appended else 'nothing new'}"
+        click.echo(f"deliveries: {told}")
+    if drained.unreadable:
+        told = f"{drained.unreadable:,} could not be read, see the view gaps"
+        click.echo(click.style(f"deliveries: {told}", fg="red"), err=True)
+    if drained.refused:
+        click.echo(f"deliveries: {drained.refused:,} requests were refused, see the view gaps")
+    if drained.counting:
+        click.echo(
+            f"deliveries: {drained.counting:,} refused in an hour that is not over; a gap tells of it then"
+        )
+    return not drained.unreadable
 
 
 @click.command()
@@ -196,8 +232,8 @@ def ingest(names: tuple[str, ...], survey: bool, processes: int, log_only: bool)
 def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: bool) -> None:
     """Ask the public views with a QUERY of your own (- reads it from standard input). Read-only."""
     from ledger import auditor, config  # noqa: PLC0415
-    from ledger import ingest as shell  # noqa: PLC0415
-    from ledger.errors import UsageError  # noqa: PLC0415
+    from ledger.auditor.recording import record  # noqa: PLC0415
+    from ledger.errors import DeniedError, UsageError  # noqa: PLC0415
     from ledger.store import schema  # noqa: PLC0415
 
     if dictionary:
@@ -213,7 +249,10 @@ def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: 
     answer = auditor.query(
         settings.database_url, text, contract, limit=limit or None, seconds=seconds
     )
-    shell.record_query(settings, answer.sql, len(answer.rows), answer.truncated)
+    try:
+        record(settings.database_url, answer.sql, len(answer.rows), answer.truncated)
+    except DeniedError:
+        click.echo(_NOT_RECORDED, err=True)
     if output == "csv":
         auditor.write_csv(answer, sys.stdout)
     elif output == "json":
@@ -226,51 +265,10 @@ def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: 
         click.echo(f"only the first {limit:,} rows; --limit 0 gives all", err=True)
 
 
-@click.command()
-@click.option(
-    "--source", "sources", multiple=True, help="Also count this source's commits again. Repeatable."
+_NOT_RECORDED = (
+    "This query is not recorded in the ledger: this database user may read the views and write nothing. "
+    "The server's own log may tell of it."
 )
-@click.option("--all-sources", is_flag=True, help="Also count every source's commits again.")
-@click.option("--log-only", is_flag=True, help="Leave the contents alone.")
-def verify(sources: tuple[str, ...], all_sources: bool, log_only: bool) -> None:
-    """Re-hash everything that was recorded; names the first bad position and exits with 1."""
-    from ledger import config  # noqa: PLC0415
-    from ledger.store import Store  # noqa: PLC0415
-    from ledger.verify import Verifier, verify_source  # noqa: PLC0415
-
-    settings = config.load()
-    names = [one.name for one in settings.source] if all_sources else sources
-    with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
-        verifier = Verifier(store)
-        findings = [*verifier.log(), *(() if log_only else verifier.kept())]
-        for name in names:
-            findings += verify_source(settings, store, name)
-        checked = verifier.checked()
-    for one in findings:
-        click.echo(click.style(str(one), fg="red"), err=True)
-    size = f"{checked.content_bytes / 1e6:,.1f} MB"
-    click.echo(
-        f"events      {checked.events:,} re-hashed, {checked.tree_heads:,} tree heads followed"
-    )
-    click.echo(
-        f"contents    {checked.contents:,} re-hashed, {size}"
-        if not log_only
-        else "contents    not looked at"
-    )
-    for name in names:
-        click.echo(f"source      {name} counted again")
-    click.echo(f"tree head   {checked.head.size} {checked.head.root.hex()}")
-    click.echo(
-        "anchoring   NOT EXTERNALLY ANCHORED: keep this tree head where this database's owner cannot reach"
-    )
-    if findings:
-        click.echo(
-            click.style(
-                f"{len(findings)} findings: the ledger is not as recorded", fg="red", bold=True
-            )
-        )
-        sys.exit(1)
-    click.echo(click.style("everything is as recorded", fg="green", bold=True))
 
 
 @click.command()

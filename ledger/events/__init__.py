@@ -27,8 +27,10 @@ from ledger.events.deployment import (
     SyncFailed,
 )
 from ledger.events.forge import (
+    ProposedCommit,
     PullRequest,
     PullRequestClosed,
+    PullRequestListed,
     PullRequestMerged,
     PullRequestOpened,
     PullRequestPushed,
@@ -78,8 +80,10 @@ __all__ = [
     "LiveRemoved",
     "NewEvent",
     "Position",
+    "ProposedCommit",
     "PullRequest",
     "PullRequestClosed",
+    "PullRequestListed",
     "PullRequestMatched",
     "PullRequestMerged",
     "PullRequestMismatched",
@@ -118,6 +122,7 @@ Event = (
     | PullRequestPushed
     | PullRequestMerged
     | PullRequestClosed
+    | PullRequestListed
     | ReviewSubmitted
     | ReviewDismissed
     | ApplicationCreated
@@ -146,6 +151,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     PullRequestPushed,
     PullRequestMerged,
     PullRequestClosed,
+    PullRequestListed,
     ReviewSubmitted,
     ReviewDismissed,
     ApplicationCreated,

@@ -157,8 +157,9 @@ class LiveObserved(Fact, frozen=True, kw_only=True):
     `content` addresses the redacted document as canonical JSON, without `managedFields`, `status` and
     what the server counts. `managers` addresses who manages which of its fields, as canonical JSON: a
     list of manager, operation, time and fieldsV1 as `managedFields` has them, but those of the status;
-    empty where the source hides them. `owner` is `kind/name` of the controlling owner. `observed_at` is
-    when we looked; `changed_at` is the newest time that a field manager claims, and `manager` its name.
+    empty where the source hides them. `owner` is `kind/name` of the controlling owner, `owner_group` its API
+    group and `owner_uid` its uid, as the object says. `observed_at` is when we looked; `changed_at` is
+    the newest time that a field manager claims, and `manager` its name.
     """
 
     TYPE: ClassVar[str] = "live.observed"
@@ -177,10 +178,16 @@ class LiveObserved(Fact, frozen=True, kw_only=True):
     manager: str = ""
     managers: str = ""
     owner: str = ""
+    owner_group: str = ""
+    owner_uid: str = ""
 
 
 class LiveRemoved(Fact, frozen=True, kw_only=True):
-    """An object that was there is no longer."""
+    """An object that was there is no longer.
+
+    `stated_by` is the person on whose word the files that lack it held everything; none where we listed
+    the objects of the cluster ourselves.
+    """
 
     TYPE: ClassVar[str] = "live.removed"
     VERSION: ClassVar[int] = 1
@@ -192,6 +199,7 @@ class LiveRemoved(Fact, frozen=True, kw_only=True):
     name: str
     uid: str = ""
     observed_at: str
+    stated_by: Identity | None = None
 
 
 class ScopeCounted(Fact, frozen=True, kw_only=True):
@@ -208,7 +216,9 @@ class ClusterSurveyed(Fact, frozen=True, kw_only=True):
 
     `identity` is the uid of the namespace kube-system, which no two clusters share; empty if not seen.
     `partial` where a person handed over what they had chosen: then the counts do not say that there
-    was no more, and `objects` addresses the list of what the file held.
+    was no more, and `objects` addresses the list of what the file held. `stated_by` is the person who said
+    that the files of one look held everything of the scopes that they show, of which `namespace` empty
+    then means no namespace; `objects` is what all of them held.
     """
 
     TYPE: ClassVar[str] = "cluster.surveyed"
@@ -221,3 +231,4 @@ class ClusterSurveyed(Fact, frozen=True, kw_only=True):
     observer: Identity | None = None
     partial: bool = False
     objects: str = ""
+    stated_by: Identity | None = None

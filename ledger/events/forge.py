@@ -97,6 +97,28 @@ class PullRequestClosed(Fact, frozen=True, kw_only=True):
     raw: str = ""
 
 
+class ProposedCommit(Fact, frozen=True, kw_only=True):
+    """A commit of a pull request, with its people as the forge knows them; None where it knows nobody."""
+
+    commit: str
+    author: Identity | None = None
+    committer: Identity | None = None
+
+
+class PullRequestListed(Fact, frozen=True, kw_only=True):
+    """The commits of a pull request at a head, oldest first, as the forge lists them (perhaps not all)."""
+
+    TYPE: ClassVar[str] = "pull_request.listed"
+    VERSION: ClassVar[int] = 1
+
+    repository: str
+    forge: str
+    number: int
+    head: str
+    commits: list[ProposedCommit]
+    raw: str = ""
+
+
 class ReviewSubmitted(Fact, frozen=True, kw_only=True):
     """A review was given at a commit. `state`: approved, changes_requested, commented, dismissed.
 

@@ -28,7 +28,11 @@ class EnvironmentMapped(Fact, frozen=True, kw_only=True):
 
 
 class CollectorGap(Fact, frozen=True, kw_only=True):
-    """A span of a source that could not be read; every answer that leans on it says so."""
+    """A span of a source that could not be read; every answer that leans on it says so.
+
+    `kind` is why, `refused` where requests to the receiver were: then `count` of them, from `since` to
+    `until`, and whether anything was lost is not known.
+    """
 
     TYPE: ClassVar[str] = "collector.gap"
     VERSION: ClassVar[int] = 1
@@ -37,6 +41,8 @@ class CollectorGap(Fact, frozen=True, kw_only=True):
     kind: str
     detail: str
     since: str = ""
+    until: str = ""
+    count: int = 0
 
 
 class QueryExecuted(Fact, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from ledger import approval
 from ledger.events import (
     Identity,
     PullRequestClosed,
+    PullRequestListed,
     PullRequestMerged,
     PullRequestOpened,
     PullRequestPushed,
@@ -68,7 +69,10 @@ class ReportedPullRequestRow(NamedTuple):
 
 
 class ContributorRow(NamedTuple):
-    """A push to a pull request and who made it; an empty login is somebody unknown."""
+    """A push to a pull request, or a commit listed in it (without a time), and who made it.
+
+    An empty login is somebody unknown.
+    """
 
     repository: str
     number: int
@@ -140,6 +144,9 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     if isinstance(data, _PULLS):
         yield from _pull_request(recorded, data, context)
         yield from _judged(recorded, data.repository, data.pull_request.number, context)
+    elif isinstance(data, PullRequestListed):
+        yield from _listed(recorded, data, context)
+        yield from _judged(recorded, data.repository, data.number, context)
     elif isinstance(data, ReviewSubmitted | ReviewDismissed):
         yield _review(recorded, data, context)
         yield from _judged(recorded, data.repository, data.number, context)
@@ -162,6 +169,19 @@ def _pull_request(
         key = (data.repository, pull.number, login, *push)
         if context.get(ContributorRow, *key) is None:
             yield ContributorRow(*key, recorded.position, recorded.recorded_at)
+
+
+def _listed(recorded: RecordedEvent, data: PullRequestListed, context: Context) -> Iterable[Row]:
+    """Who wrote the commits of a pull request, and who committed them where that is another."""
+    for one in data.commits:
+        logins = [approval.person(one.author.login if one.author else "")]
+        if one.committer is not None:
+            logins.append(approval.person(one.committer.login))
+        for login in dict.fromkeys(logins):
+            commit = column(one.commit[:_MAX_OBJECT])
+            key = (data.repository, data.number, login, commit, "")
+            if context.get(ContributorRow, *key) is None:
+                yield ContributorRow(*key, recorded.position, recorded.recorded_at)
 
 
 def _tell(told: Tellings, data: PullRequestEvent) -> None:
@@ -350,7 +370,10 @@ def _proposal(context: Context, repository: str, number: int) -> approval.Propos
         head=told.get("merged_head") if row.state == MERGED else told.get("head"),
         merged_at=row.merged_at,
         commits=row.commits,
-        pushes=len({one.head_sha for one in pushed if one.pushed_at <= (row.merged_at or "~")}),
+        pushes=len(
+            {one.head_sha for one in pushed if "" < one.pushed_at <= (row.merged_at or "~")}
+        ),
+        listed=len({one.head_sha for one in pushed if not one.pushed_at}),
     )
 
 
@@ -374,6 +397,6 @@ PROJECTION = Projection(
     name="reviews",
     version=3,
     tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, APPROVALS),
-    handles=(*_PULLS, ReviewSubmitted, ReviewDismissed),
+    handles=(*_PULLS, PullRequestListed, ReviewSubmitted, ReviewDismissed),
     project=project,
 )

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from ledger import jsontext
 from ledger.errors import SourceError
 from ledger.jsontext import Value, clean
-from ledger.sources import Batch, Import, Source, Tools, Webhook, payloads
+from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads
 from ledger.sources.github import facts
 from ledger.sources.github.facts import KIND
 from ledger.sources.payloads import Json, part
@@ -152,8 +152,22 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     return payloads.read_files(KIND, given, tools, events_from_answer)
 
 
+def _options(configured: Configured) -> Any:
+    from ledger.sources.github.polling import options  # noqa: PLC0415 (heavy, and needed only here)
+
+    return options(configured)
+
+
+def _pull(options: Any, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+    from ledger.sources.github.polling import pull  # noqa: PLC0415
+
+    return pull(options, cursor, tools)
+
+
 SOURCE = Source(
     kind=KIND,
+    options=_options,
+    pull=_pull,
     read=read_files,
     webhook=Webhook(
         headers=frozenset({"content-type", "x-github-event"}),

@@ -8,15 +8,17 @@ is missing or malformed and can be done without stays empty; without the rest So
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ledger.errors import SourceError
 from ledger.events import (
     Identity,
     NewEvent,
+    ProposedCommit,
     PullRequest,
     PullRequestClosed,
+    PullRequestListed,
     PullRequestMerged,
     PullRequestOpened,
     PullRequestPushed,
@@ -29,6 +31,7 @@ from ledger.sources import Tools, payloads
 from ledger.sources.payloads import Json, Told, count, identity, number, part, sha
 
 KIND: Final = "github"
+WEB_FLOW: Final = "web-flow"  # commits what people do on GitHub's pages
 
 _NAMES = r"([\w.-]{1,100}/[\w.-]{1,100})"
 _WEB = re.compile(
@@ -169,6 +172,37 @@ def review(told: Told, of: int, review: Json) -> NewEvent:
             raw=told.raw,
         ),
     )
+
+
+def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
+    """The commits of a pull request, as the API lists them. GitHub itself is nobody who commits."""
+    found = [
+        ProposedCommit(
+            commit=sha(one.get("sha")),
+            author=_identity(one.get("author")),
+            committer=_committer(one),
+        )
+        for one in commits
+    ]
+    data = PullRequestListed(
+        repository=told.repository,
+        forge=told.forge,
+        number=of,
+        head=head,
+        commits=found,
+        raw=told.raw,
+    )
+    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+
+
+def _committer(commit: Json) -> Identity | None:
+    who = _identity(commit.get("committer"))
+    return None if who is None or who.login == WEB_FLOW else who
+
+
+def head_of(pull: Json) -> str:
+    """The head of a pull request."""
+    return sha(part(pull, "head").get("sha"))
 
 
 def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
