@@ -7,22 +7,30 @@ import hmac
 import json
 import logging
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from http.client import HTTPConnection
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import urlencode, urlsplit
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
+import uvicorn
 from click.testing import CliRunner, Result
+from fastapi import Request as Asked
 from fastapi.testclient import TestClient
 
 from ledger import deliveries
@@ -30,11 +38,15 @@ from ledger.cli import cli
 from ledger.config import ServerSettings, WebhookSettings
 from ledger.errors import UsageError
 from ledger.events import CollectorGap, PullRequestMerged, PullRequestOpened
+from ledger.periods import Period
+from ledger.queries.timeline import timeline
+from ledger.reports.issue import issue
 from ledger.store.drivers import driver_url
-from ledger.store.inbox import DONE, FAILED, WAITING, Inbox, file_of
+from ledger.store.inbox import DONE, FAILED, WAITING, Count, Inbox, Kind, file_of
 from ledger.testing import Ledger, make_ledger
-from ledger.web import webhooks
+from ledger.web import bodies, serving, webhooks
 from ledger.web.app import build_app
+from ledger.web.refusals import Counter
 
 SECRET = b"correct horse battery staple"
 SECONDS = 60
@@ -127,6 +139,18 @@ def inbox_rows(ledger: Ledger, sql: str) -> list[tuple[Any, ...]]:
         return inbox._connection.rows(sql.replace("delivery", inbox._table, 1))
 
 
+def refusals(ledger: Ledger) -> list[tuple[Any, ...]]:
+    """(sender, reason, requests) of what is counted and not yet told."""
+    with Inbox.open(ledger.settings.database_url) as inbox:
+        return inbox._connection.rows(
+            f"select sender, reason, requests from {inbox._refusals} order by reason"
+        )
+
+
+def gaps(ledger: Ledger) -> list[CollectorGap]:
+    return [one.data for one in ledger.events(CollectorGap) if isinstance(one.data, CollectorGap)]
+
+
 # -- taking deliveries ---------------------------------------------------------------------------
 
 
@@ -162,14 +186,17 @@ def test_an_id_with_another_body_is_refused_and_changes_nothing(ledger: Ledger) 
     "signature",
     ["", "sha256=" + "0" * 64, "sha256=", "sha1=" + "0" * 40, "\xff", "0" * 10_000],
 )
-def test_a_missing_or_wrong_signature_leaves_no_trace(small: Ledger, signature: str) -> None:
+def test_a_missing_or_wrong_signature_leaves_nothing_but_a_count(
+    small: Ledger, signature: str
+) -> None:
     raw = encoded(pull_request())
     headers: dict[str, Any] = signed(raw, "d-1")
     headers["X-Hub-Signature-256"] = signature.encode("latin-1")
     answer = client(small).post("/webhooks/github", content=raw, headers=headers)
     assert answer.status_code == 401
     assert "signature" in answer.json()["error"]
-    assert not file_of(small.settings.database_url).exists()
+    assert counts(small) == {WAITING: 0, DONE: 0, FAILED: 0}
+    assert refusals(small) == [("github", "unsigned", 1)]
 
 
 def test_the_signature_is_over_the_raw_bytes(small: Ledger) -> None:
@@ -221,13 +248,13 @@ def test_a_body_beyond_the_limit_is_refused_with_or_without_a_length(small: Ledg
 def test_a_body_that_does_not_come_ends_the_wait(
     small: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhooks, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
     sent = asyncio.run(_ask_without_a_body(build_app(small.settings), {"type": "http.request"}))
     assert sent[0]["status"] == 408
     gone = {"type": "http.disconnect"}
     sent = asyncio.run(_ask_without_a_body(build_app(small.settings), gone))
     assert sent[0]["status"] == 400
-    assert not file_of(small.settings.database_url).exists()
+    assert refusals(small) == [("github", "cut off", 1), ("github", "slow", 1)]
 
 
 async def _ask_without_a_body(app: Any, message: Json) -> list[Json]:
@@ -325,11 +352,12 @@ def test_a_body_is_dropped_once_it_is_recorded(ledger: Ledger) -> None:
             assert b"opensesame99" not in file.read_bytes()
 
 
-def test_only_the_headers_that_are_needed_are_kept(ledger: Ledger) -> None:
-    post(client(ledger), pull_request(), Authorization="Bearer secret", Cookie="a=b")
+def test_only_the_headers_that_are_needed_are_kept_and_not_more_of_them(ledger: Ledger) -> None:
+    long = {"Content-Type": "application/json; " + "x" * 50_000}
+    post(client(ledger), pull_request(), Authorization="Bearer secret", Cookie="a=b", **long)
     [(headers,)] = inbox_rows(ledger, "select headers from delivery")
     assert json.loads(headers) == {
-        "content-type": "application/json",
+        "content-type": long["Content-Type"][:200],
         "x-github-event": "pull_request",
     }
 
@@ -371,7 +399,7 @@ def test_a_ledger_in_a_schema_of_its_own_has_an_inbox_of_its_own(postgres_url: s
 
 # -- recording -----------------------------------------------------------------------------------
 
-BAD_BODIES = {
+NO_JSON = {
     "half": b'{"action": "closed", "pull_re',
     "empty": b"",
     "no json": b"hello",
@@ -379,9 +407,21 @@ BAD_BODIES = {
     "not utf-8": b'{"action": "caf\xe9"}',
     "deep": b'{"a":' * 200_000,
     "nul": b'{"action": "\x00"}',
+}
+BAD_BODIES = NO_JSON | {
     "no number": encoded({"action": "opened", "pull_request": {"html_url": "https://h/a/b"}}),
     "no repository": encoded({"action": "opened", "pull_request": {"number": 1}}),
 }
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
+def test_a_signed_body_that_is_no_json_is_refused_and_kept_all_the_same(
+    small: Ledger, body: bytes
+) -> None:
+    answer = post(client(small), body, "bad-1")
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("the body of delivery bad-1 cannot be read: ")
+    assert inbox_rows(small, "select state, body from delivery") == [(WAITING, body)]
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
@@ -389,7 +429,7 @@ def test_what_cannot_be_read_is_a_gap_and_does_not_hold_up_the_next(
     ledger: Ledger, body: bytes
 ) -> None:
     to = client(ledger)
-    assert post(to, body, "bad-1").status_code == 202
+    assert post(to, body, "bad-1").status_code in (202, 400)
     assert post(to, pull_request(), "good-1").status_code == 202
     assert drain(ledger) == deliveries.Drained(read=2, appended=1, unreadable=1)
     assert len(ledger.events(PullRequestMerged)) == 1
@@ -406,11 +446,47 @@ def test_an_unreadable_delivery_is_kept_and_read_again_when_it_is_sent_again(
     post(to, b"half", "bad-1")
     drain(ledger)
     assert inbox_rows(ledger, "select state, body from delivery") == [(FAILED, b"half")]
-    assert post(to, b"half", "bad-1").status_code == 202
+    assert post(to, b"half", "bad-1").status_code == 400
     assert counts(ledger)[WAITING] == 1
     drain(ledger)
     assert len(ledger.events(CollectorGap)) == 1
     assert post(to, b"other", "bad-1").status_code == 409
+
+
+def test_what_the_program_fails_to_record_is_a_gap_and_does_not_hold_up_the_next(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to = client(ledger)
+    post(to, pull_request(number=1), "poison")
+    post(to, pull_request(number=2), "good")
+    tell = deliveries._tell
+
+    def told(delivery: Any, tools: Any) -> Any:
+        if delivery.delivery == "poison":
+            raise ZeroDivisionError("secret")
+        return tell(delivery, tools)
+
+    monkeypatch.setattr(deliveries, "_tell", told)
+    assert drain(ledger) == deliveries.Drained(read=2, appended=1, unreadable=1)
+    [gap] = gaps(ledger)
+    assert gap.detail.endswith(
+        "the program failed to record it (ZeroDivisionError); please report this"
+    )
+
+
+def test_a_delivery_of_an_earlier_day_tells_nothing_again_by_its_id_or_another(
+    ledger: Ledger,
+) -> None:
+    to = client(ledger)
+    post(to, pull_request("opened"), "d-1")
+    post(to, pull_request("closed"), "d-2")
+    drain(ledger)
+    before = [(one.key, one.data) for one in ledger.events()]
+    ledger.clock += timedelta(days=3)
+    assert post(to, pull_request("opened"), "d-1").status_code == 200
+    assert post(to, pull_request("opened"), "d-3").status_code == 202
+    assert drain(ledger) == deliveries.Drained(read=1)
+    assert [(one.key, one.data) for one in ledger.events()] == before
 
 
 def test_a_kind_that_is_no_longer_known_is_a_gap(ledger: Ledger) -> None:
@@ -504,6 +580,453 @@ def wait_until_recorded(ready: Any) -> None:
         if ready()["deliveries"][WAITING] == 0:
             return
     pytest.fail("deliveries are not recorded")
+
+
+# -- what is refused -----------------------------------------------------------------------------
+
+
+def refuse(to: TestClient, *reasons: str) -> None:
+    """Sends a request that is refused for each reason."""
+    raw = encoded(pull_request())
+    for reason in reasons:
+        headers = signed(raw, "d-1")
+        body = raw
+        if reason == "unsigned":
+            headers["X-Hub-Signature-256"] = "sha256=" + "0" * 64
+        elif reason == "unnamed":
+            headers["X-GitHub-Delivery"] = "an id\twith blanks"
+        elif reason == "too large":
+            body = b"x" * 5_001
+        answer = to.post("/webhooks/github", content=body, headers=headers)
+        assert answer.status_code == {"unsigned": 401, "unnamed": 400, "too large": 413}[reason]
+
+
+@pytest.fixture
+def tight(ledger: Ledger) -> Ledger:
+    return ledger.replace(server=ServerSettings(max_body=5_000))
+
+
+def test_refused_requests_are_one_gap_for_each_sender_reason_and_hour(tight: Ledger) -> None:
+    to = client(tight)
+    refuse(to, "unsigned", "too large", "unnamed")
+    tight.clock += timedelta(minutes=59, seconds=59)
+    refuse(to, "unsigned", "unsigned")
+    assert drain(tight) == deliveries.Drained(counting=5)
+    tight.clock += timedelta(seconds=1)
+    refuse(to, "unsigned")
+    tight.clock += timedelta(seconds=59)
+    assert drain(tight) == deliveries.Drained(counting=6), "what is written late still counts"
+    tight.clock += timedelta(seconds=1)
+    assert drain(tight) == deliveries.Drained(refused=5, counting=1)
+    assert drain(tight) == deliveries.Drained(counting=1)
+    assert refusals(tight) == [("github", "unsigned", 1)]
+
+    large, unnamed, unsigned = gaps(tight)
+    assert unsigned == CollectorGap(
+        repository="",
+        kind="refused",
+        detail="3 requests to /webhooks/github refused from 2025-01-01T00:00:00Z to "
+        "2025-01-01T00:59:59Z: the signature was missing or wrong. Nothing of what was sent is kept. "
+        "Anybody can send such requests: it is not known whether a delivery was lost by this.",
+        since="2025-01-01T00:00:00Z",
+        until="2025-01-01T00:59:59Z",
+        count=3,
+    )
+    assert large.detail.startswith(
+        "1 request to /webhooks/github refused at 2025-01-01T00:00:00Z: the body was larger than max_body."
+    )
+    assert "it is not known whether a delivery was lost" in large.detail
+    assert unnamed.detail.endswith(
+        "The signature was right: what was told so is not recorded, unless it was delivered again."
+    )
+    tight.clock += timedelta(hours=5)
+    assert drain(tight) == deliveries.Drained(refused=1)
+    keys = [one.key.rpartition("/")[0] for one in tight.events(CollectorGap)]
+    assert keys == [
+        "github/refused/too_large/2025-01-01T00",
+        "github/refused/unnamed/2025-01-01T00",
+        "github/refused/unsigned/2025-01-01T00",
+        "github/refused/unsigned/2025-01-01T01",
+    ]
+
+
+def test_every_reason_to_refuse_can_be_told(small: Ledger) -> None:
+    url = small.settings.database_url
+    with Inbox.open(url) as inbox:
+        at = small.now
+        inbox.refuse(
+            {Kind("github", one, at[:13]): Count(1, at, at) for one in deliveries.REFUSALS}
+        )
+    small.clock += timedelta(hours=2)
+    assert drain(small).refused == len(deliveries.REFUSALS) == len(gaps(small))
+    assert deliveries.REFUSALS.keys() > deliveries.SIGNED
+
+
+def test_a_crash_between_telling_and_forgetting_tells_nothing_twice(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(client(ledger), "unsigned", "unsigned")
+    ledger.clock += timedelta(hours=2)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Inbox, "forget", crash)
+        with pytest.raises(KeyboardInterrupt):
+            drain(ledger)
+    assert len(gaps(ledger)) == len(refusals(ledger)) == 1
+    ledger.clock += timedelta(hours=1)
+    assert drain(ledger).refused == 2
+    assert (len(gaps(ledger)), refusals(ledger)) == (1, [])
+
+
+def test_what_is_counted_after_its_hour_was_told_is_told_besides(ledger: Ledger) -> None:
+    to = client(ledger)
+    refuse(to, "unsigned")
+    first = ledger.clock
+    ledger.clock += timedelta(hours=2)
+    with Inbox.open(ledger.settings.database_url) as inbox:
+        assert len(inbox.refusals("2025-01-01T02")) == 1
+    ledger.clock = first
+    refuse(to, "unsigned")
+    ledger.clock += timedelta(hours=2)
+    assert drain(ledger).refused == 2
+    assert [one.count for one in gaps(ledger)] == [1, 1]
+
+
+def test_many_count_and_tell_at_once_and_no_request_is_lost(ledger: Ledger) -> None:
+    url = ledger.settings.database_url
+    Inbox.open(url).close()
+    early, late = "2025-01-01T00:00:00Z", "2025-01-01T03:00:00Z"
+
+    def work(number: int) -> None:
+        if number % 5 == 4:
+            deliveries.drain(ledger.settings, clock=lambda: late)
+        else:
+            with Inbox.open(url) as inbox:
+                inbox.refuse({Kind("github", "unsigned", early[:13]): Count(1, early, early)})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(30)))
+    deliveries.drain(ledger.settings, clock=lambda: late)
+    assert sum(one.count for one in gaps(ledger)) == 24
+    assert refusals(ledger) == []
+
+
+def test_a_flood_of_refused_requests_costs_few_writes(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes = []
+    refuse = Inbox.refuse
+
+    def counted(inbox: Inbox, found: Any) -> None:
+        writes.append(found)
+        refuse(inbox, found)
+
+    monkeypatch.setattr(Inbox, "refuse", counted)
+
+    async def flood() -> None:
+        counter = Counter(small.settings.database_url)
+        await asyncio.gather(*(counter.note("github", "unsigned", small.now) for _ in range(500)))
+
+    asyncio.run(flood())
+    assert refusals(small) == [("github", "unsigned", 500)]
+    assert len(writes) <= 2
+
+
+def test_a_count_that_cannot_be_written_is_remembered_and_the_answer_still_given(
+    small: Ledger,
+) -> None:
+    inbox = file_of(small.settings.database_url)
+    inbox.mkdir()
+    to = client(small)
+    refuse(to, "unsigned")
+    assert post(to, pull_request()).status_code == 503
+    inbox.rmdir()
+    refuse(to, "unsigned")
+    assert refusals(small) == [("github", "not kept", 1), ("github", "unsigned", 2)]
+
+
+def test_a_server_that_ends_writes_what_it_remembered(small: Ledger) -> None:
+    inbox = file_of(small.settings.database_url)
+    with client(small) as to:
+        inbox.mkdir()
+        refuse(to, "unsigned")
+        inbox.rmdir()
+    assert refusals(small) == [("github", "unsigned", 1)]
+
+
+def test_nobody_chooses_what_is_counted_but_by_the_sender_and_the_reason(small: Ledger) -> None:
+    small = small.replace(webhook=[])
+    to = client(small)
+    for kind in ("EVIL", "github"):
+        assert (
+            to.post(f"/webhooks/{kind}", content=b"EVIL", headers={"x": "EVIL"}).status_code == 404
+        )
+    assert refusals(small) == [("github", "unconfigured", 1)]
+
+
+def test_an_inbox_of_before_counts_were_kept_is_upgraded(ledger: Ledger) -> None:
+    post(client(ledger), pull_request())
+    url = ledger.settings.database_url
+    with Inbox.open(url) as inbox:
+        inbox._connection.execute(f"drop table {inbox._refusals}")
+    assert drain(ledger).read == 1
+    with Inbox.open(url) as inbox:
+        inbox._connection.execute(f"drop table {inbox._refusals}")
+    refuse(client(ledger), "unsigned")
+    assert refusals(ledger) == [("github", "unsigned", 1)]
+
+
+def test_refused_requests_are_seen_in_feeds_timelines_and_reports(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    refuse(client(ledger), "unsigned")
+    ledger.clock += timedelta(hours=2)
+    drain(ledger)
+    assert ledger.rows("select feed, kind, gaps from feeds where kind <> 'projection'") == [
+        ("github", "sender", 1)
+    ]
+    with ledger.store() as store:
+        span = {"since": "2025-01-01T00:00:00Z", "until": "2025-01-02T00:00:00Z"}
+        [feed] = timeline(store, **span, sources=[], now=ledger.now, patience=60).feeds
+    assert (feed.feed, feed.kind, feed.gaps) == ("github", "receiver", 1)
+    period = Period("2025-01", "2025-01-01T00:00:00Z", "2025-02-01T00:00:00Z", "UTC")
+    file = tmp_path / "report.html"
+    issue(ledger.settings, "change-control-evidence", period, file=file, clock=lambda: ledger.now)
+    text = " ".join(file.read_text("utf-8").split())
+    assert (
+        "1 gap meets the period: hours in which the receiver refused requests, which alone prove"
+        in text
+    )
+    assert "1 request to /webhooks/github refused at 2025-01-01T00:00:00Z" in text
+    assert "could not be read. Section 2.3" not in text
+
+
+def test_the_server_tells_by_itself_of_hours_that_are_over(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 0.01)
+    with client(small) as to:
+        refuse(to, "unsigned")
+        small.clock += timedelta(hours=2)
+        for _ in range(5_000):
+            if gaps(small):
+                break
+    assert [one.count for one in gaps(small)] == [1]
+
+
+# -- connections ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def served(ledger: Ledger) -> Iterator[str]:
+    """The address of a server in a thread, as `ledger serve` runs it. Its socket listens from the start."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=64)
+    app = build_app(ledger.settings, clock=lambda: ledger.now)
+    server = uvicorn.Server(serving.configure(app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS)
+        assert not thread.is_alive()
+
+
+def answered(address: str, body: Any, path: str = "/webhooks/github") -> tuple[int, Json]:
+    """What urllib is told, which sends everything before it listens."""
+    raw = body if isinstance(body, bytes) else b""
+    request = Request(f"http://{address}{path}", body, signed(raw, "d-1"))
+    try:
+        with urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+BIG = b"x" * 30_000_000
+
+
+def test_a_body_of_30_mb_gets_its_answer_and_the_server_goes_on(small: Ledger) -> None:
+    pieces = (BIG[at : at + 1_000_000] for at in range(0, len(BIG), 1_000_000))
+    with served(small) as address:
+        for body in (BIG, pieces):
+            status, answer = answered(address, body)
+            assert status == 413
+            assert "26,214,400 bytes" in answer["error"]
+        assert answered(address, BIG, "/webhooks/nobody")[0] == 404
+        assert answered(address, encoded(pull_request()))[0] == 202
+        assert refusals(small) == [("github", "too large", 2)]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
+def test_curl_gets_the_answer_as_well(small: Ledger, tmp_path: Path, expect: str) -> None:
+    (tmp_path / "big").write_bytes(BIG)
+    with served(small) as address:
+        done = subprocess.run(
+            ["curl", "-sS", "-m", str(SECONDS), "-H", expect, "--data-binary", f"@{tmp_path / 'big'}",
+             "-w", "%{http_code}", f"http://{address}/webhooks/github"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout[-3:]) == (0, "", "413")
+
+
+def connection(address: str) -> socket.socket:
+    host, port = address.split(":")
+    return socket.create_connection((host, int(port)), timeout=SECONDS)
+
+
+def everything(opened: socket.socket) -> bytes:
+    """What comes until the other side ends."""
+    found = b""
+    with suppress(ConnectionResetError):
+        while part := opened.recv(65_536):
+            found += part
+    return found
+
+
+def test_what_is_too_large_is_not_read_for_ever(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "DISCARD_SECONDS", 0.05)
+    with served(small) as address, connection(address) as opened:
+        opened.sendall(
+            b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\nx"
+        )
+        assert everything(opened).startswith(b"HTTP/1.1 413 ")
+
+
+def test_what_is_dropped_is_bounded() -> None:
+    given = 0
+
+    async def receive() -> Json:
+        nonlocal given
+        given += 1
+        return {"type": "http.request", "body": b"x" * 100, "more_body": True}
+
+    async def drop() -> None:
+        request = Asked({"type": "http", "headers": []}, receive)
+        await bodies.Body(request, bodies.Room(1_000)).discard()
+
+    asyncio.run(drop())
+    assert given == 21
+
+
+def test_bodies_that_come_together_share_a_limit_and_give_it_back(small: Ledger) -> None:
+    app = build_app(small.replace(server=ServerSettings(max_body=1_000)).settings)
+    scope = {"type": "http", "method": "POST", "path": "/webhooks/github", "headers": []}
+
+    async def ask(full: asyncio.Event, sent: list[Json]) -> None:
+        coming = [{"type": "http.request", "body": b"x" * 1_000, "more_body": True}]
+
+        async def receive() -> Json:
+            if coming:
+                return coming.pop()
+            await full.wait()
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(answer: Any) -> None:
+            sent.append(answer)
+            full.set()
+
+        await app(scope | {"query_string": b"", "http_version": "1.1"}, receive, send)
+
+    async def together() -> list[int]:
+        full, answers = asyncio.Event(), [[] for _ in range(bodies.AT_ONCE + 1)]  # type: ignore[var-annotated]
+        await asyncio.gather(*(ask(full, sent) for sent in answers))
+        more: list[Json] = []
+        await ask(full, more)
+        return [sent[0]["status"] for sent in [*answers, more]]
+
+    assert sorted(asyncio.run(together())) == [401] * (bodies.AT_ONCE + 1) + [503]
+    assert refusals(small) == [("github", "busy", 1), ("github", "unsigned", bodies.AT_ONCE + 1)]
+
+
+@pytest.mark.parametrize("begun", [b"", b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_that_brings_no_whole_head_is_ended(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.05)
+    with served(small) as address:
+        with connection(address) as opened:
+            opened.sendall(begun)
+            assert everything(opened) == b""
+        with connection(address) as opened:
+            opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + begun)
+            assert everything(opened).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_request_may_take_longer_than_its_head(
+    small: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
+    with served(small) as address, connection(address) as opened:
+        opened.sendall(b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+        assert everything(opened).startswith(b"HTTP/1.1 408 ")
+
+
+def test_headers_beyond_bounds_are_refused_and_the_server_goes_on(small: Ledger) -> None:
+    with served(small) as address:
+        with connection(address) as opened:
+            opened.sendall(b"POST /webhooks/github HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 200_000)
+            assert everything(opened)[:13] in (b"HTTP/1.1 400 ", b"")
+        assert answered(address, encoded(pull_request()))[0] == 202
+
+
+# -- ledger ingest -------------------------------------------------------------------------------
+
+
+def run_ingest(ledger: Ledger, *arguments: str) -> Result:
+    environment = {"LEDGER_CONFIG": str(ledger.settings.folder / "ledger.toml")}
+    return CliRunner().invoke(cli, ["ingest", *arguments], env=environment)
+
+
+def test_ingest_without_names_records_what_was_delivered(ledger: Ledger) -> None:
+    to = client(ledger)
+    post(to, pull_request(number=1), "d-1")
+    post(to, pull_request(number=2), "d-2")
+    done = run_ingest(ledger)
+    assert (done.exit_code, done.stdout) == (0, "deliveries: 2 recorded, 2 new events\n")
+    assert len(ledger.events(PullRequestMerged)) == 2
+    assert ledger.rows("select count(*) from pull_requests") == [(2,)]
+    assert (run_ingest(ledger).exit_code, run_ingest(ledger).stdout) == (0, "")
+
+
+def test_ingest_of_a_source_leaves_deliveries_alone(small: Ledger) -> None:
+    post(client(small), pull_request())
+    assert run_ingest(small, "infra").exit_code != 0
+    assert counts(small)[WAITING] == 1
+
+
+def test_ingest_into_the_log_alone_leaves_the_projections_for_later(small: Ledger) -> None:
+    post(client(small), pull_request())
+    assert run_ingest(small, "--log-only").exit_code == 0
+    assert len(small.events(PullRequestMerged)) == 1
+    assert small.rows("select count(*) from pull_requests") == [(0,)]
+
+
+def test_ingest_says_what_could_not_be_read_and_what_was_refused(small: Ledger) -> None:
+    to = client(small)
+    post(to, b"half", "bad-1")
+    refuse(to, "unsigned", "unsigned")
+    done = run_ingest(small)
+    assert done.exit_code == 5
+    assert done.stdout == (
+        "deliveries: 1 recorded, nothing new\n"
+        "deliveries: 2 requests were refused, see the view gaps\n"
+    )
+    assert done.stderr == "deliveries: 1 could not be read, see the view gaps\n"
+    with Inbox.open(small.settings.database_url) as inbox:
+        inbox.refuse({Kind("github", "unsigned", "9999"): Count(1, "9999", "9999")})
+    done = run_ingest(small)
+    assert done.exit_code == 0
+    assert "1 refused in an hour that is not over" in done.stdout
 
 
 # -- starting ------------------------------------------------------------------------------------
@@ -620,6 +1143,41 @@ def test_what_was_acknowledged_survives_kill_9_before_it_is_recorded(ledger: Led
     assert counts(ledger) == {WAITING: 0, DONE: 2, FAILED: 0}
 
 
+def test_of_many_at_once_what_was_acknowledged_before_kill_9_is_recorded_once(
+    ledger: Ledger,
+) -> None:
+    numbers = range(1, 121)
+    acknowledged: list[int] = []
+    with running(ledger) as server:
+
+        def deliver(number: int) -> None:
+            with suppress(OSError, HTTPException):
+                if server.deliver(pull_request(number=number), f"d-{number}") == 202:
+                    acknowledged.append(number)
+                    if len(acknowledged) == 50:
+                        server.process.send_signal(signal.SIGKILL)
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(deliver, numbers))
+        server.process.wait(SECONDS)
+    assert 50 <= len(acknowledged) < len(numbers)
+    with running(ledger) as server:
+        wait_until_recorded(lambda: server.ask("GET", "/readyz")[1])
+        assert set(acknowledged) <= recorded_merges(ledger)
+        with ThreadPoolExecutor(16) as pool:
+            again = pool.map(
+                lambda one: server.deliver(pull_request(number=one), f"d-{one}"), numbers
+            )
+            assert {200, 202} >= set(again)
+        wait_until_recorded(lambda: server.ask("GET", "/readyz")[1])
+    assert recorded_merges(ledger) == set(numbers)
+    assert len(ledger.events(PullRequestMerged)) == len(numbers)
+
+
+def recorded_merges(ledger: Ledger) -> set[int]:
+    return {int(one.key.split("/")[-2]) for one in ledger.events(PullRequestMerged)}
+
+
 def test_the_server_says_where_it_listens_and_ends_cleanly_on_sigterm(small: Ledger) -> None:
     with running(small) as server:
         assert server.line.startswith("Listening on http://127.0.0.1:")
@@ -631,22 +1189,6 @@ def test_the_server_says_where_it_listens_and_ends_cleanly_on_sigterm(small: Led
     assert (server.process.returncode, out, errors) == (0, "", "")
     drain(small)
     assert len(small.events(PullRequestMerged)) == 1
-
-
-def test_a_body_of_30_mb_is_refused_and_the_server_goes_on(small: Ledger) -> None:
-    with running(small) as server:
-        big = b"x" * 30_000_000
-        headers = signed(big, "d-1")
-        sent = (big[at : at + 1_000_000] for at in range(0, len(big), 1_000_000))
-        for body in (big, sent):
-            try:
-                status, answer = server.ask("POST", "/webhooks/github", body, headers)
-            except (BrokenPipeError, ConnectionResetError):
-                continue  # it answered and closed before all was sent
-            assert status == 413
-            assert "26,214,400 bytes" in answer["error"]
-        assert server.deliver(pull_request(), "d-2") == 202
-    assert counts(small)[FAILED] == 0
 
 
 def test_a_server_without_webhooks_says_so(tmp_path: Path) -> None:

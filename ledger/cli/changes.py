@@ -27,13 +27,13 @@ def changes(environment: str, since: str, until: str, output: str) -> None:
 
     Below it stands how far each feed is read: what a feed has not told yet is missing above.
     """
-    import msgspec  # noqa: PLC0415
 
-    from ledger import config, registry  # noqa: PLC0415
+    from ledger import config  # noqa: PLC0415
+    from ledger.cli.text import json_text, rows  # noqa: PLC0415
     from ledger.clock import utc_now  # noqa: PLC0415
     from ledger.errors import UsageError  # noqa: PLC0415
     from ledger.instants import parse_instant  # noqa: PLC0415
-    from ledger.queries.timeline import Watched, timeline  # noqa: PLC0415
+    from ledger.queries.timeline import Watched, read_feeds, timeline  # noqa: PLC0415
     from ledger.store import Store  # noqa: PLC0415
 
     settings = config.load()
@@ -41,8 +41,8 @@ def changes(environment: str, since: str, until: str, output: str) -> None:
     start, end = parse_instant(since, now), parse_instant(until, now)
     if start >= end:
         raise UsageError(f"--since {since} is not before --until {until}")
-    known = registry.sources()
     with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        read = read_feeds(store)
         found = timeline(
             store,
             since=start,
@@ -51,16 +51,23 @@ def changes(environment: str, since: str, until: str, output: str) -> None:
             sources=[
                 Watched(name=one.name, cluster=one.cluster)
                 for one in settings.source
-                if one.kind not in known or known[one.kind].pull
+                if one.name in read or _is_polled(one.kind)
             ],
             now=now,
             patience=max(PATIENCE, 3 * 60 * settings.worker.every),
         )
     if output == "json":
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        click.echo(json_text(found))
     else:
-        for line in lines(found, now):
+        for line in rows(lines(found, now)):
             click.echo(line)
+
+
+def _is_polled(kind: str) -> bool:
+    from ledger import registry  # noqa: PLC0415 (imports the kind's source, and what that needs)
+
+    known = registry.source(kind)
+    return known is None or known.pull is not None
 
 
 def lines(found: Timeline, now: str) -> list[str]:
@@ -105,6 +112,8 @@ def _feed(one: Freshness, now: str) -> str:
     ago = f"{_span(one.read_at, now)} ago" if one.read_at else ""
     if one.kind == "other":
         text, colour = f"{name} could not be read in full", "red"
+    elif one.kind == "receiver":
+        text, colour = f"requests to the receiver for {name} were refused", "yellow"
     elif one.failure:
         last = f"; last read {ago}" if ago else ""
         text, colour = f"{name} cannot be read: {visible(one.failure)}{last}", "red"

@@ -20,7 +20,7 @@ def serve(host: str, port: int | None) -> None:
 
     from ledger import config  # noqa: PLC0415
     from ledger.store import Store  # noqa: PLC0415
-    from ledger.web import app, webhooks  # noqa: PLC0415
+    from ledger.web import app, serving, webhooks  # noqa: PLC0415
 
     settings = config.load()
     config.read_key(settings)
@@ -33,15 +33,7 @@ def serve(host: str, port: int | None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"Listening on {_url(listening)}, {_what(list(senders))}.")
     sys.stdout.flush()
-    server = uvicorn.Config(
-        application,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=256,
-        timeout_graceful_shutdown=10,
-    )
-    uvicorn.Server(server).run(sockets=[listening])
+    uvicorn.Server(serving.configure(application)).run(sockets=[listening])
 
 
 def _listen(host: str, port: int) -> socket.socket:

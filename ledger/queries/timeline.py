@@ -7,11 +7,13 @@ not yet told is in no timeline.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from ledger.errors import NotFoundError
+from ledger.events import CollectorGap
 from ledger.instants import moment
 from ledger.queries import clusters, controllers, landings
 from ledger.queries.answers import Freshness, Timeline
@@ -74,6 +76,14 @@ def timeline(
     )
 
 
+def read_feeds(store: Store) -> set[str]:
+    """The sources that were polled at least once."""
+    rows = store.connection.rows(
+        "select feed from feeds where kind = 'source' and succeeded_at <> ''"
+    )
+    return {row[0] for row in rows}
+
+
 # -- how far all this is known -------------------------------------------------------------------
 
 
@@ -83,7 +93,7 @@ def _feeds(
     """Every source that is polled, every cluster that none polls, and what else has gaps."""
     rows = connection.rows("select feed, succeeded_at, failure from feeds where kind = 'source'")
     state = {feed: (read_at, failure) for feed, read_at, failure in rows}
-    gaps = _gaps(connection, since)
+    gaps, refusals = _gaps(connection, since)
     for one in sources:
         read_at, failure = state.get(one.name, ("", ""))
         stale = bool(failure) or _is_stale(read_at, end, patience)
@@ -94,6 +104,8 @@ def _feeds(
             yield _freshness(cluster, "cluster", read_at, "", _is_stale(read_at, end, patience), 0)
     for feed, count in gaps.items():
         yield _freshness(feed, "other", "", "", True, count)
+    for feed, count in refusals.items():
+        yield _freshness(feed, "receiver", "", "", True, count)
 
 
 def _freshness(
@@ -102,13 +114,15 @@ def _freshness(
     return Freshness(feed=feed, kind=kind, read_at=read_at, failure=failure, stale=stale, gaps=gaps)
 
 
-def _gaps(connection: Connection, since: str) -> dict[str, int]:
-    """How many gaps each source recorded since a time."""
+def _gaps(connection: Connection, since: str) -> tuple[Counter[str], Counter[str]]:
+    """How many gaps each source recorded since a time; apart, those that tell of refused requests."""
     rows = connection.rows(
-        "select source, count(*) from gaps where recorded_at >= ? group by source order by source",
-        [since],
+        "select source, data from gaps where recorded_at >= ? order by source", [since]
     )
-    return {source: int(count) for source, count in rows}
+    counts = Counter[str](), Counter[str]()
+    for source, data in rows:
+        counts[msgspec.json.decode(data, type=CollectorGap).kind == "refused"][source] += 1
+    return counts
 
 
 def _looks(connection: Connection) -> list[tuple[str, str]]:

@@ -69,7 +69,7 @@ class ClusterSurvey:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A span of a source that could not be read."""
+    """A span of a source that could not be read, or (of kind `refused`) requests that were refused."""
 
     source: str
     kind: str

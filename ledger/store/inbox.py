@@ -4,6 +4,9 @@ Bodies are not redacted yet, so they stand where no auditor and no copy of the l
 SQLite in a file of its own, `ledger.db-inbox`, which its owner alone may read; on PostgreSQL in a schema
 of its own, called as the ledger's with `_inbox` behind it. A body is dropped once it is recorded: its
 redacted text is then in the log's contents. One that could not be read stays until it is sent again.
+
+Of a refused request nothing is kept. It is counted, in one row for each sender, reason and hour, until the
+hour is over and recorded.
 """
 
 from __future__ import annotations
@@ -35,6 +38,14 @@ _COLUMNS = {
     "digest bytea not null, state text not null, reason text not null, attempts integer not null, "
     "unique (sender, delivery)",
 }
+_COUNTED = (
+    "sender text not null, reason text not null, hour text not null, requests bigint not null, "
+    "first_at text not null, last_at text not null, closed integer not null"
+)
+_REFUSALS = {
+    SQLITE: f"number integer primary key autoincrement, {_COUNTED}",
+    POSTGRESQL: f"number bigint generated always as identity primary key, {_COUNTED}",
+}
 
 
 class Delivery(NamedTuple):
@@ -48,12 +59,42 @@ class Delivery(NamedTuple):
     body: bytes
 
 
+class Kind(NamedTuple):
+    """What refused requests are counted by; `hour` is the beginning of UTC text, `2026-11-23T04`."""
+
+    sender: str
+    reason: str
+    hour: str
+
+
+class Count(NamedTuple):
+    """How many there were, and when the first and the last of them came (UTC text)."""
+
+    requests: int
+    first_at: str
+    last_at: str
+
+    def plus(self, other: Count) -> Count:
+        """Both together."""
+        first, last = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
+        return Count(self.requests + other.requests, first, last)
+
+
+class Refusals(NamedTuple):
+    """A count that is final. What is still counted for its hour later is another."""
+
+    number: int
+    kind: Kind
+    total: Count
+
+
 class Inbox:
     """An open inbox. Not shared between threads."""
 
     def __init__(self, connection: Connection, table: str) -> None:
         self._connection = connection
         self._table = table
+        self._refusals = _refusals_of(table)
 
     @classmethod
     def open(cls, url: str) -> Inbox:
@@ -76,9 +117,8 @@ class Inbox:
         if url.startswith("sqlite:///"):
             return cls.open(url) if file_of(url).exists() else None
         connection = drivers.connect(url)
-        table = _table_name(connection)
-        if _exists(connection, table):
-            return cls(connection, table)
+        if _exists(connection, _table_name(connection)):
+            return cls(connection, _make_schema(connection))
         connection.close()
         return None
 
@@ -95,8 +135,7 @@ class Inbox:
             ) from error
         connection = drivers.SqliteConnection(str(path))
         connection.execute("pragma secure_delete = on")
-        connection.execute(f"create table if not exists delivery ({_COLUMNS[SQLITE]})")
-        connection.execute(_index_sql("delivery"))
+        connection.script(_statements("delivery", SQLITE))
         return cls(connection, "delivery")
 
     def close(self) -> None:
@@ -203,6 +242,55 @@ class Inbox:
         )
         return {WAITING: 0, DONE: 0, FAILED: 0} | {state: int(count) for state, count in rows}
 
+    # -- what is refused ---------------------------------------------------------------------
+
+    def refuse(self, counts: Mapping[Kind, Count]) -> None:
+        """Counts refused requests durably."""
+        sql = (
+            f"insert into {self._refusals} as r "  # noqa: S608
+            "(sender, reason, hour, requests, first_at, last_at, closed) values (?, ?, ?, ?, ?, ?, 0) "
+            "on conflict (sender, reason, hour) where closed = 0 do update set "
+            "requests = r.requests + excluded.requests, "
+            "first_at = case when excluded.first_at < r.first_at then excluded.first_at "
+            "else r.first_at end, "
+            "last_at = case when excluded.last_at > r.last_at then excluded.last_at else r.last_at end"
+        )
+        with self._connection.transaction():
+            for kind, count in sorted(counts.items()):
+                self._connection.execute(sql, [*kind, *count])
+
+    def refusals(self, before: str) -> Sequence[Refusals]:
+        """The counts of all hours before an hour. They are final from now on."""
+        counting = f"{self._refusals} where closed = 0 and hour < ?"
+        if self._connection.rows(f"select 1 from {counting} limit 1", [before]):  # noqa: S608
+            with self._connection.transaction():
+                self._connection.execute(
+                    f"update {self._refusals} set closed = 1 where closed = 0 and hour < ?",  # noqa: S608
+                    [before],
+                )
+        rows = self._connection.rows(
+            "select number, sender, reason, hour, requests, first_at, last_at "  # noqa: S608
+            f"from {self._refusals} where closed = 1 order by hour, sender, reason, number"
+        )
+        return [
+            Refusals(int(row[0]), Kind(*row[1:4]), Count(int(row[4]), *row[5:])) for row in rows
+        ]
+
+    def forget(self, number: int) -> None:
+        """Drops a final count, which is recorded."""
+        with self._connection.transaction():
+            self._connection.execute(
+                f"delete from {self._refusals} where number = ? and closed = 1",  # noqa: S608
+                [number],
+            )
+
+    def counting(self) -> int:
+        """How many refused requests are counted and not yet final."""
+        rows = self._connection.rows(
+            f"select coalesce(sum(requests), 0) from {self._refusals} where closed = 0"  # noqa: S608
+        )
+        return int(rows[0][0])
+
 
 def file_of(url: str) -> Path:
     """The inbox of a ledger on SQLite: beside its file."""
@@ -219,19 +307,18 @@ def _exists(connection: Connection, table: str) -> bool:
     return connection.rows("select to_regclass(?)", [table])[0][0] is not None
 
 
+def _refusals_of(table: str) -> str:
+    return f"{table.removesuffix('delivery')}refusal"
+
+
 def _make_schema(connection: Connection) -> str:
     table = _table_name(connection)
-    if not _exists(connection, table):
+    if not _exists(connection, _refusals_of(table)):  # the newest of what is made here
         try:
             with connection.transaction():
                 connection.execute("select pg_advisory_xact_lock(hashtext('ledger inbox'))")
-                connection.script(
-                    [
-                        f"create schema if not exists {table.removesuffix('.delivery')}",
-                        f"create table if not exists {table} ({_COLUMNS[POSTGRESQL]})",
-                        _index_sql(table),
-                    ]
-                )
+                schema = f"create schema if not exists {table.removesuffix('.delivery')}"
+                connection.script([schema, *_statements(table, POSTGRESQL)])
         except StoreError as error:
             raise StoreError(
                 f"the schema for deliveries cannot be made: {error.message}",
@@ -240,8 +327,14 @@ def _make_schema(connection: Connection) -> str:
     return table
 
 
-def _index_sql(table: str) -> str:
-    return (
+def _statements(table: str, dialect: str) -> list[str]:
+    """What makes the tables, or what an inbox of an earlier version lacks of them."""
+    refusals = _refusals_of(table)
+    return [
+        f"create table if not exists {table} ({_COLUMNS[dialect]})",
         f"create index if not exists delivery_waiting on {table} (attempts, number) "
-        "where state = 'waiting'"
-    )
+        "where state = 'waiting'",
+        f"create table if not exists {refusals} ({_REFUSALS[dialect]})",
+        f"create unique index if not exists refusal_counting on {refusals} (sender, reason, hour) "
+        "where closed = 0",
+    ]

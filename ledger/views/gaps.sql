@@ -1,7 +1,7 @@
--- view: Spans of a source that could not be read.
+-- view: Spans of a source that could not be read, and requests to the receiver that were refused.
 -- repository: The source's name.
 -- source: The source's name, as in events.
--- since: The last time it was read without fault before (UTC); empty if never.
+-- since: The last time it was read without fault before, or the first refused request (UTC); empty if never.
 -- data: What happened, as JSON text.
 -- evidence_position: The event that tells it.
 -- recorded_at: When it was recorded (UTC).

@@ -19,6 +19,7 @@ from ledger.ingest import Clock
 from ledger.store import Store
 from ledger.store.inbox import Inbox
 from ledger.web import webhooks
+from ledger.web.refusals import Counter
 
 _log = logging.getLogger("ledger.web")
 
@@ -29,11 +30,14 @@ def build_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
     Raises UsageError where a webhook of the configuration cannot be used.
     """
     drainer = Drainer(settings, clock)
+    counter = Counter(settings.database_url)
+    receiver = webhooks.Receiver(settings, webhooks.senders(settings), clock, counter, drainer.wake)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         drainer.start()
         yield
+        await counter.flush()
         await run_in_threadpool(drainer.stop)
 
     app = FastAPI(
@@ -44,7 +48,7 @@ def build_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.include_router(webhooks.router(settings, webhooks.senders(settings), clock, drainer.wake))
+    app.include_router(webhooks.router(receiver))
     _add_health(app, settings)
     return app
 

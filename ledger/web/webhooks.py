@@ -2,11 +2,12 @@
 
 The signature is over the raw body, so the body is read first, up to a limit, and nothing of it is looked
 at before the signature is right. What the body means is decided later, by the source that it is of.
+What is refused is counted (`refusals`); a signed body that is no JSON is refused and kept all the same, so
+that the ledger tells of it by its id.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,17 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from ledger import registry
+from ledger import jsontext, registry
 from ledger.config import FILE, Settings
 from ledger.errors import LedgerError, UsageError
 from ledger.ingest import Clock
 from ledger.sources import Webhook
 from ledger.store.inbox import ACCEPTED, CONFLICTING, Inbox
+from ledger.web import bodies
+from ledger.web.bodies import Body, NoRoomError, Room, TooLargeError
+from ledger.web.refusals import Counter, Refusal, Refused
 
-BODY_SECONDS = 30.0
+LONGEST_HEADER = 200
 _log = logging.getLogger("ledger.web")
 
 
@@ -39,16 +43,6 @@ class Sender:
     def authentic(self, headers: Mapping[str, str], body: bytes) -> bool:
         """Whether any of the secrets signed the body; two of them let a secret be changed without a gap."""
         return any(self.webhook.authentic(headers, body, one) for one in self.secrets)
-
-
-class Refused(Exception):  # noqa: N818 (it becomes an answer)
-    """A request that is not accepted: the status, whose fault it is and what to do."""
-
-    def __init__(self, status: int, error: str, hint: str) -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.hint = hint
 
 
 def senders(settings: Settings) -> dict[str, Sender]:
@@ -98,10 +92,102 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def router(
-    settings: Settings, found: Mapping[str, Sender], clock: Clock, wake: Callable[[], None]
-) -> APIRouter:
-    """The route. `wake` is called after each delivery that is accepted."""
+class Receiver:
+    """Takes deliveries. `wake` is called after each that is kept."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        found: Mapping[str, Sender],
+        clock: Clock,
+        counter: Counter,
+        wake: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._found = found
+        self._known = {kind for kind, one in registry.sources().items() if one.webhook}
+        self._clock = clock
+        self._counter = counter
+        self._wake = wake
+        self._room = Room(settings.server.max_body)
+
+    async def receive(self, kind: str, request: Request) -> JSONResponse:
+        """The answer to a request, whatever it holds."""
+        with Body(request, self._room) as body:
+            try:
+                return await self._take(kind, request, body)
+            except Refused as refused:
+                if refused.reason:
+                    await self._counter.note(kind, refused.reason, self._clock())
+                return Refusal(refused, body)
+
+    async def _take(self, kind: str, request: Request, body: Body) -> JSONResponse:
+        sender = self._found.get(kind)
+        if sender is None:
+            raise Refused(
+                404,
+                f"no secret is configured for deliveries of {kind!r}",
+                f"Add a [[webhook]] of that kind to {FILE} and start the server again.",
+                reason="unconfigured" if kind in self._known else "",
+            )
+        raw = await self._read(body)
+        headers = dict(request.headers)
+        delivery, fault = await run_in_threadpool(_checked, sender, headers, raw)
+        kept = {
+            name: headers[name][:LONGEST_HEADER]
+            for name in sender.webhook.headers
+            if name in headers
+        }
+        state = await run_in_threadpool(
+            _keep, self._settings, kind, delivery, self._clock(), kept, raw
+        )
+        if state == ACCEPTED:
+            self._wake()
+        if state == CONFLICTING:
+            raise Refused(
+                409,
+                f"delivery {delivery} was received before with another body",
+                "An id stands for one delivery. Look at who else knows the secret.",
+                reason="conflicting",
+            )
+        if fault:
+            raise Refused(
+                400,
+                f"the body of delivery {delivery} cannot be read: {fault}",
+                "It is kept as it came, and recorded as a gap. Deliver it again as a whole.",
+            )
+        return JSONResponse(
+            {"delivery": delivery, "state": state}, 202 if state == ACCEPTED else 200
+        )
+
+    async def _read(self, body: Body) -> bytes:
+        most = self._settings.server.max_body
+        try:
+            return await body.read()
+        except TooLargeError:
+            raise Refused(
+                413,
+                f"the body is larger than {most:,} bytes",
+                f"Raise max_body in [server] of {FILE} if such deliveries are wanted.",
+                reason="too large",
+            ) from None
+        except NoRoomError:
+            raise Refused(
+                503, "too much is being received at once", "Deliver it again later.", reason="busy"
+            ) from None
+        except TimeoutError:
+            seconds = f"{bodies.BODY_SECONDS:.0f}"
+            raise Refused(
+                408, f"the body did not come in {seconds} s", "Try again.", reason="slow"
+            ) from None
+        except ClientDisconnect:
+            raise Refused(
+                400, "the connection ended before the body did", "Try again.", reason="cut off"
+            ) from None
+
+
+def router(receiver: Receiver) -> APIRouter:
+    """The route."""
     routes = APIRouter(tags=["webhooks"])
 
     @routes.post(
@@ -111,39 +197,7 @@ def router(
         responses={code: {"description": text} for code, text in _ANSWERS.items()},
     )
     async def receive(kind: str, request: Request) -> JSONResponse:
-        try:
-            return await _receive(kind, request)
-        except Refused as refused:
-            return JSONResponse(
-                {"error": refused.error, "hint": refused.hint},
-                status_code=refused.status,
-                headers={"connection": "close"},
-            )
-
-    async def _receive(kind: str, request: Request) -> JSONResponse:
-        sender = found.get(kind)
-        if sender is None:
-            raise Refused(
-                404,
-                f"no secret is configured for deliveries of {kind!r}",
-                f"Add a [[webhook]] of that kind to {FILE} and start the server again.",
-            )
-        body = await _read_body(request, settings.server.max_body)
-        headers = dict(request.headers)
-        delivery = await run_in_threadpool(_checked, sender, headers, body)
-        kept = {name: headers[name] for name in sender.webhook.headers if name in headers}
-        state = await run_in_threadpool(_keep, settings, kind, delivery, clock(), kept, body)
-        if state == CONFLICTING:
-            raise Refused(
-                409,
-                f"delivery {delivery} was received before with another body",
-                "An id stands for one delivery. Look at who else knows the secret.",
-            )
-        if state == ACCEPTED:
-            wake()
-        return JSONResponse(
-            {"delivery": delivery, "state": state}, 202 if state == ACCEPTED else 200
-        )
+        return await receiver.receive(kind, request)
 
     return routes
 
@@ -151,7 +205,7 @@ def router(
 _ANSWERS: dict[int | str, str] = {
     200: "It was received before; nothing is added.",
     202: "It is kept durably and will be recorded.",
-    400: "It has no usable delivery id, or no name of an event.",
+    400: "It has no usable delivery id, or no name of an event, or its body is no JSON object.",
     401: "The signature is missing or wrong.",
     404: "Deliveries of this kind are not taken.",
     408: "The body did not come in time.",
@@ -161,37 +215,14 @@ _ANSWERS: dict[int | str, str] = {
 }
 
 
-async def _read_body(request: Request, most: int) -> bytes:
-    """The raw body; refused as soon as it is known to be too large, whatever its length is said to be."""
-    too_large = Refused(
-        413,
-        f"the body is larger than {most:,} bytes",
-        f"Raise max_body in [server] of {FILE} if such deliveries are wanted.",
-    )
-    said = request.headers.get("content-length", "")
-    if said.isascii() and said.isdigit() and (len(said) > 15 or int(said) > most):
-        raise too_large
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise too_large
-    except TimeoutError:
-        raise Refused(408, f"the body did not come in {BODY_SECONDS:.0f} s", "Try again.") from None
-    except ClientDisconnect:
-        raise Refused(400, "the connection ended before the body did", "Try again.") from None
-    return bytes(body)
-
-
-def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> str:
-    """The id of an authentic delivery."""
+def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+    """(the id of an authentic delivery, why its body is nothing that any sender sends)."""
     if not sender.authentic(headers, body):
         raise Refused(
             401,
             "the signature is missing or wrong",
             "The sender's secret and the one in secret_file must be the same.",
+            reason="unsigned",
         )
     delivery = sender.webhook.identify(headers, body)
     if not delivery:
@@ -199,8 +230,19 @@ def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> str:
             400,
             "the request lacks a usable delivery id, or the name of its event",
             "Deliver it as the sender's webhooks do, with the headers that they set.",
+            reason="unnamed",
         )
-    return delivery
+    return delivery, _fault(headers, body)
+
+
+def _fault(headers: Mapping[str, str], body: bytes) -> str:
+    """Why a body that is said to be JSON is no JSON object; empty where it is one, or said to be else."""
+    if not headers.get("content-type", "").lower().startswith("application/json"):
+        return ""
+    try:
+        return "" if isinstance(jsontext.only_value(body).value, dict) else "it is no JSON object"
+    except ValueError as error:
+        return str(error)
 
 
 def _keep(
@@ -211,4 +253,9 @@ def _keep(
             return inbox.accept(kind, delivery, received_at=now, headers=headers, body=body)
     except LedgerError as error:
         _log.error("delivery %s of %s could not be kept: %s", delivery, kind, error)
-        raise Refused(503, "the delivery cannot be kept now", "Deliver it again later.") from error
+        raise Refused(
+            503,
+            "the delivery cannot be kept now",
+            "Deliver it again later.",
+            reason="not kept",
+        ) from error
