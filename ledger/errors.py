@@ -60,6 +60,10 @@ class StoreError(LedgerError):
     exit_code = 7
 
 
+class DeniedError(StoreError):
+    """The database user may not do that."""
+
+
 class IntegrityError(LedgerError):
     """Stored evidence is not what was recorded. Never swallowed."""
 

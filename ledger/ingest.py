@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import gc
-import getpass
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 
@@ -20,22 +19,23 @@ from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
 from ledger.contents import DIGEST_SIZE, PIECES, Content, digest_text, pack
 from ledger.documents import Documents
-from ledger.errors import LedgerError, SourceError, UsageError
+from ledger.errors import SourceError, UsageError
 from ledger.events import (
     CollectorGap,
     EnvironmentMapped,
-    Identity,
     NewEvent,
-    QueryExecuted,
 )
 from ledger.preparing import Orders, Preparer
 from ledger.projector import Projector
 from ledger.sources import Batch, Configured, Import, Source, Stored, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
+from ledger.store.turns import turn
 
 MOST_WORKERS = 2
+PAUSE = 0.2  # seconds between two looks whether a source is free
 MANY = 500  # events after which the statistics of the tables are another
+NEVER_COMPLETE = "Leave out --complete: only dumps of kind kubernetes are objects that may be gone."
 Clock = Callable[[], str]
 Progress = Callable[[str, Batch], None]
 Record = Callable[[str, Callable[[Tools], Batch]], int]
@@ -65,15 +65,18 @@ def ingest(
     processes: int = 0,
     project: bool = True,
     survey: bool = False,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> list[Outcome]:
     """Reads the named sources, or all, one after another. A source that fails does not stop the next.
 
     What cannot be reached is recorded as a gap. `processes` is how many may work, 0 for what suits
-    the machine; the results are the same. Raises LedgerError for faults of our own.
+    the machine; the results are the same. A source that another process reads comes last, after its
+    end; `waits` is told its name, and `progress` of an empty batch meanwhile. Raises LedgerError for
+    faults of our own.
     """
     wanted = [settings.find_source(name) for name in names] or list(settings.source)
     with _running(settings, clock, progress, processes, project, survey) as run:
-        return [run.read(one) for one in wanted]
+        return run.read_all(wanted, waits)
 
 
 def import_files(
@@ -94,13 +97,15 @@ def import_files(
 
 
 @contextmanager
-def recording(settings: Settings, *, clock: Clock = utc_now) -> Iterator[Record]:
+def recording(
+    settings: Settings, *, clock: Clock = utc_now, project: bool = True
+) -> Iterator[Record]:
     """Lends a function that records, as of a source, what another tells when it is handed the tools.
 
     It gives how many events were new, and raises what telling raises. For callers that bring their
     own input, such as deliveries.
     """
-    with _running(settings, clock, _quiet) as run:
+    with _running(settings, clock, _quiet, project=project) as run:
         yield run.record
 
 
@@ -117,6 +122,7 @@ def _running(
         check_guards(store.connection)
         run = _Run(settings, store, clock, progress, processes, project, survey)
         try:
+            run.catch_up()
             run.map_environments()
             yield run
             run.refresh_statistics()
@@ -177,6 +183,11 @@ class _Run:
         if self._appended >= MANY:
             self._store.connection.analyze()
 
+    def catch_up(self) -> None:
+        """Projects what a run recorded that then broke off, or that was to leave it for later."""
+        if self._projector is not None:
+            self._projector.catch_up()
+
     def map_environments(self) -> None:
         """Records the configured environments where they differ from what was recorded last."""
         wanted = {
@@ -208,6 +219,27 @@ class _Run:
         if events:
             self._append(Batch(events=events), "configuration")
 
+    def read_all(
+        self, wanted: Sequence[SourceSettings], waits: Callable[[str], None]
+    ) -> list[Outcome]:
+        """Reads sources in their order; those that another process reads after all others."""
+        outcomes: dict[str, Outcome] = {}
+        said: set[str] = set()
+        while left := [one for one in wanted if one.name not in outcomes]:
+            before = len(outcomes)
+            for one in left:
+                with turn(self._store, self._settings.database_url, one.name) as ours:
+                    if ours:
+                        outcomes[one.name] = self.read(one)
+            if len(outcomes) == before:
+                for one in left:
+                    if one.name not in said:
+                        waits(one.name)
+                    self._progress(one.name, Batch(events=[]))
+                said.update(one.name for one in left)
+                time.sleep(PAUSE)
+        return [outcomes[one.name] for one in wanted]
+
     def read(self, source: SourceSettings) -> Outcome:
         """Reads one source to its end."""
         now = self._clock()
@@ -231,8 +263,9 @@ class _Run:
             if not batches:
                 self._store.touch(source.name, now)
         except (SourceError, UsageError) as error:
-            self._note_failure(source, now, reading.succeeded_at, error)
-            return Outcome(source.name, appended, error.message, error.hint)
+            failure = redaction.redact_text(error.message, self._key, patterns=self._patterns)
+            self._note_failure(source, now, reading.succeeded_at, failure)
+            return Outcome(source.name, appended, failure, error.hint)
         stopped = tuple(self._projector.failures) if self._projector else ()
         return Outcome(source.name, appended, stopped=stopped)
 
@@ -244,6 +277,8 @@ class _Run:
             raise UsageError(
                 f"nothing reads files of kind {kind!r}", hint=f"Known: {', '.join(reads)}."
             )
+        if given.stated_by is not None and not plan.completes:
+            raise UsageError(f"files of kind {kind} are never complete", hint=NEVER_COMPLETE)
         appended = 0
         for batch in plan.read(given, self._tools(self._clock())):
             appended += self._append(batch, kind)
@@ -327,11 +362,11 @@ class _Run:
                 workspace.note_pieces(one.digest, [one.digest])
 
     def _note_failure(
-        self, source: SourceSettings, now: str, succeeded_at: str, error: LedgerError
+        self, source: SourceSettings, now: str, succeeded_at: str, failure: str
     ) -> None:
-        self._store.fail(source.name, now, error.message)
+        self._store.fail(source.name, now, failure)
         gap = CollectorGap(
-            repository=source.name, kind="unreadable", detail=error.message, since=succeeded_at
+            repository=source.name, kind="unreadable", detail=failure, since=succeeded_at
         )
         event = NewEvent(
             stream=f"repository/{source.name}",
@@ -340,31 +375,6 @@ class _Run:
             data=gap,
         )
         self._append(Batch(events=[event]), source.name)
-
-
-def record_query(
-    settings: Settings, sql: str, rows: int, truncated: bool, *, clock: Clock = utc_now
-) -> None:
-    """Records an auditor's query as an event, so that it is known who looked at what."""
-    now = clock()
-    event = NewEvent(
-        stream="auditor",
-        key=f"query/{uuid4()}",
-        source="sql",
-        occurred_at=now,
-        actor=Identity(login=login()),
-        data=QueryExecuted(sql=sql, rows=rows, truncated=truncated),
-    )
-    with Store.open(settings.database_url) as store:
-        store.append([event], source="sql", recorded_at=now)
-
-
-def login() -> str:
-    """Who runs this program; a number where the machine has no name for them, as in containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 def rebuild(

@@ -7,11 +7,12 @@ A built-in is found because its file is there; one of another package through th
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 from collections.abc import Iterator, Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import ledger.parsers
 import ledger.projections
@@ -39,6 +40,16 @@ def parsers() -> list[Parser]:
 def sources() -> dict[str, Source]:
     """Every source by its kind."""
     return {source.kind: source for source in _found(ledger.sources, "SOURCE")}
+
+
+def source(kind: str) -> Source | None:
+    """The source of a kind; of those that are built in, only its own module is imported."""
+    room = ledger.sources.__name__
+    if kind.isidentifier() and importlib.util.find_spec(f"{room}.{kind}") is not None:
+        found = getattr(importlib.import_module(f"{room}.{kind}"), "SOURCE", None)
+        if found is not None and found.kind == kind:
+            return cast(Source, found)
+    return sources().get(kind)
 
 
 def projections() -> list[Projection]:

@@ -367,7 +367,7 @@ def seen(
     metadata = {"name": name, "namespace": "api"}
     body = {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}
     kept = contents.pack(msgspec.json.encode(body, order="sorted"))
-    identity = {
+    identity: dict[str, Any] = {
         "cluster": "prod",
         "api_group": "apps",
         "kind": kind,
@@ -586,6 +586,7 @@ def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.delenv(name)
     monkeypatch.setenv("LEDGER_CONFIG", str(ledger.settings.folder / "ledger.toml"))
     monkeypatch.setenv("LEDGER_TRACEBACK", "1")
+    monkeypatch.setenv("COLUMNS", "120")
 
     def call(*words: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["ledger", *words])

@@ -16,18 +16,30 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
 import psycopg
 import pytest
 
 from ledger import auditor, ingest
-from ledger.cli import cli, main
+from ledger.cli import cli, main, text
 from ledger.config import EnvironmentSettings
 from ledger.errors import UsageError
 from ledger.events import QueryExecuted
 from ledger.instants import parse_instant
+from ledger.queries import Link
+from ledger.queries.revisions import approval_grade
 from ledger.sources import Import
 from ledger.store import schema
-from ledger.testing import BOB, Ledger, Person, Repo, make_ledger, make_repo, track
+from ledger.testing import (
+    BOB,
+    Ledger,
+    Person,
+    Repo,
+    executable,
+    make_ledger,
+    make_repo,
+    track,
+)
 
 HOSTILE = "\x1b[2J\x1b]0;pwned\x07 \u202egnp.exe\u2066 \x9b31m\u200b\r\b\x7f"
 HOSTILE_PATH = "notes/\x1b[31mred\u202e.txt"
@@ -81,6 +93,8 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the program in this process, as from a shell."""
+
+    monkeypatch.setenv("COLUMNS", "120")
 
     def call(*arguments: str, stdin: str = "") -> Done:
         monkeypatch.setattr(sys, "argv", ["ledger", *arguments])
@@ -247,7 +261,13 @@ REVISION = {
         "merged_by": str,
         "merged_at": str,
     },
-    "approval": {"verdict": str, "reason": str, "approvers": [str], "approved_at": str},
+    "approval": {
+        "verdict": str,
+        "grade": str,
+        "reason": str,
+        "approvers": [str],
+        "approved_at": str,
+    },
 }
 FIELD = {"field": str, "action": str, "old": Whatever, "new": Whatever}
 CHANGE = {
@@ -312,6 +332,7 @@ SHAPES: dict[str, Any] = {
     "when": {
         "name": str,
         "field": Maybe(str),
+        "written_as": Maybe(str),
         "resources": [NAME],
         "decided_by": [DECIDED],
         "moment": MOMENT,
@@ -321,11 +342,16 @@ SHAPES: dict[str, Any] = {
     "history": {
         "name": str,
         "field": Maybe(str),
+        "written_as": Maybe(str),
         "resources": [NAME],
         "decided_by": [DECIDED],
         "changes": [CHANGE],
     },
-    "blame": {"name": str, "resources": [{"resource": NAME, "moment": MOMENT, "fields": [BLAMED]}]},
+    "blame": {
+        "name": str,
+        "written_as": Maybe(str),
+        "resources": [{"resource": NAME, "moment": MOMENT, "fields": [BLAMED]}],
+    },
     "show": {"name": str, "resources": [SHOWN]},
     "diff": {
         "name": str,
@@ -397,6 +423,7 @@ def test_json_of_a_field(asked: Run) -> None:
     }
     assert done["change"]["revision"]["approval"] == {
         "verdict": "unknown",
+        "grade": "unlinked",
         "reason": "nothing was told of it by its forge",
         "approvers": [],
         "approved_at": "",
@@ -1127,3 +1154,175 @@ def test_what_is_no_time(text: str) -> None:
         parse_instant(text, NOW)
     assert raised.value.hint
     assert raised.value.exit_code == 2
+
+
+# -- start-up --------------------------------------------------------------------------------------------
+
+HEAVY = (
+    "sqlalchemy", "alembic", "git", "jinja2", "weasyprint", "apscheduler", "fastapi", "lightkube", "httpx2",
+    "cryptography", "tree_sitter", "sqlmodel", "pydantic",
+)  # fmt: skip
+LIGHT = ("msgspec", "yaml", "sqlite3", "psycopg", "sqlglot", "zstandard")
+ASKING = ("ledger.kustomize.rendering", "ledger.gitio", "ledger.ingest", "psycopg", "sqlglot")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "most", "also"),
+    [
+        (("--help",), 180, LIGHT),
+        (("when", "--help"), 180, LIGHT),
+        (("when", "a.yaml"), 310, ASKING),
+        (("history", "a.yaml"), 310, ASKING),
+        (("log",), 310, ASKING),
+        (("changes",), 310, ASKING),
+        (("sql", "select 1"), 380, ("ledger.ingest", "ledger.gitio", "psycopg")),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_command_imports_no_more_than_it_needs(
+    arguments: tuple[str, ...], most: int, also: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Imports are what start-up costs; to count them does not depend on how busy a machine is."""
+    ledger = fresh(tmp_path)
+    code = (
+        "import sys\n"
+        "from ledger.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end\n"
+        "print('modules', *sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ledger.settings.folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = done.stderr.partition("modules ")[2].split()
+    assert "ledger.cli" in imported
+    assert not {*HEAVY, *also}.intersection(imported)
+    assert len(imported) < most
+
+
+# -- what is said where something is not as usual ----------------------------------------------------------
+
+
+def test_a_check_that_does_not_reach_the_tree_head_says_so(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = fresh(tmp_path)
+    monkeypatch.chdir(ledger.settings.folder)
+    assert re.search(r"^tree head   [1-9]\d* [0-9a-f]{64}$", run("verify").out, re.MULTILINE)
+    with sqlite3.connect(ledger.settings.folder / "ledger.db") as connection:
+        rows = connection.execute("select name from sqlite_master where type = 'trigger'")
+        for (name,) in rows.fetchall():
+            connection.execute(f"drop trigger {name}")
+        connection.execute("update log_event set leaf = x'00' where position = 2")
+    done = run("verify")
+    assert done.code == 1
+    assert "tree head   not reached: the first 2 events could be followed up to" in done.out
+    assert "tree head   0" not in done.out
+
+
+def test_an_auditors_own_login_asks_the_views_and_is_told_the_truth_about_the_rest(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch, postgres_url: str
+) -> None:
+    repo = make_repo(tmp_path / "r.git")
+    repo.commit({"a.yaml": MANIFEST.format(1, 1)}, "x")
+    ledger = make_ledger(tmp_path / "ledger", track(repo), database=postgres_url)
+    ledger.grow()
+    monkeypatch.chdir(ledger.settings.folder)
+    login = f"auditor_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(f"create role {login} login".encode())
+        admin.execute(f"grant ledger_auditor to {login}".encode())
+    try:
+        monkeypatch.setenv("LEDGER_DATABASE", postgres_url.replace("postgres@", f"{login}@"))
+        done = run("sql", "select count(*) as n from commits", "-o", "json")
+        assert (done.code, done.json) == (0, [{"n": 1}])
+        assert "not recorded in the ledger" in done.err
+        for question in (("when", "a.yaml"), ("log",), ("changes",), ("verify",)):
+            done = run(*question)
+            assert (done.code, done.out) == (7, "")
+            assert "this database user may not read the ledger" in done.err
+            assert "there is no ledger" not in done.err
+    finally:
+        with psycopg.connect(postgres_url, autocommit=True) as admin:
+            admin.execute(f"drop role {login}".encode())
+    monkeypatch.delenv("LEDGER_DATABASE")
+    assert ledger.events(QueryExecuted) == []
+
+
+def test_a_branch_that_was_renamed_tells_its_revisions_once(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make_repo(tmp_path / "r.git")
+    repo.commit({"a.yaml": MANIFEST.format(1, 1)}, "First")
+    repo.commit({"a.yaml": MANIFEST.format(2, 1)}, "Second")
+    ledger = make_ledger(tmp_path / "ledger", track(repo))
+    ledger.grow()
+    repo.rename_branch("main", "trunk")
+    ledger.grow()
+    monkeypatch.chdir(ledger.settings.folder)
+    told = run("log", "-o", "json").json["revisions"]
+    assert [(one["branch"], one["subject"]) for one in told] == [
+        ("trunk", "Second"),
+        ("trunk", "First"),
+    ]
+    assert len(run("log", "--branch", "main", "-o", "json").json["revisions"]) == 2
+    span = ("--since", "2000-01-01", "-o", "json")
+    landed = [one for one in run("changes", *span).json["entries"] if one["kind"] == "landed"]
+    assert [one["branch"] for one in landed] == ["trunk", "trunk"]
+
+
+def test_a_change_of_a_mode_stands_in_the_log_and_its_limit_in_the_help(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo = make_repo(tmp_path / "r.git")
+    repo.commit({"run.sh": "echo\n"}, "Plain")
+    repo.commit({"run.sh": executable("echo\n")}, "Executable")
+    ledger = make_ledger(tmp_path / "ledger", track(repo))
+    ledger.grow()
+    monkeypatch.chdir(ledger.settings.folder)
+    told = run("history", "run.sh", "-o", "json").json["changes"]
+    assert [one["revision"]["subject"] for one in told] == ["Plain"]
+    assert "Executable" in run("log").out
+    query = "select data from events where type = 'commit.observed' order by position desc limit 1"
+    assert "100755" in run("sql", query, "-o", "csv").out
+    for command in ("history", "log"):
+        assert "mode" in run(command, "--help").out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "number", "link", "grade"),
+    [
+        ("approved", 1, "proved", "reported"),
+        ("approved", 1, "reported", "reported"),
+        ("approved", 1, "inferred", "inferred"),
+        ("unapproved", 1, "inferred", "inferred"),
+        ("unapproved", None, "unlinked", "unlinked"),
+        ("unknown", 1, "proved", "unlinked"),
+    ],
+)
+def test_an_approval_is_known_no_better_than_the_link(
+    verdict: str, number: int | None, link: str, grade: str
+) -> None:
+    linked = Link(number=number, grade=link, reason="", merged_by="", merged_at="")
+    assert approval_grade(verdict, linked) == grade
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_long_lines_are_broken_between_words_and_lose_nothing(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    words = " ".join(f"word{number}" for number in range(80))
+    styled = click.style(words, fg="red")
+    for line, margin in ((f"  label      {styled}", 13), (styled, 4), (f"  a.b.c: {styled}", 4)):
+        parts = [click.unstyle(one) for one in text.fitted([line])]
+        assert all(len(one) <= columns for one in parts)
+        assert all(one.startswith(" " * margin + "word") for one in parts[1:])
+        assert " ".join(parts).split() == click.unstyle(line).split()
+    whole = "x" * 300
+    assert text.fitted([whole]) == [whole]

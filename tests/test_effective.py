@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,8 @@ def run(ledger: Ledger, *arguments: str) -> str:
     before = Path.cwd()
     os.chdir(ledger.settings.folder)
     try:
-        done = CliRunner().invoke(cli, list(arguments), catch_exceptions=False)
+        environment = {"COLUMNS": "120"}
+        done = CliRunner().invoke(cli, list(arguments), env=environment, catch_exceptions=False)
     finally:
         os.chdir(before)
     return done.output
@@ -291,3 +293,65 @@ def test_the_commands_say_who_set_what(tmp_path: Path, repo: Repo) -> None:
     assert "it is built in 2 directories, which decide this differently (prod, stage)" in run(
         ledger, "when", "deploy/api", "--field", "image"
     )
+
+
+# -- two names of one field ------------------------------------------------------------------------
+
+
+def secret(**written: dict[str, str]) -> str:
+    body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, **written}
+    return str(yaml.safe_dump(body))
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Ledger:
+    """A Secret that is written with stringData, rotated, and then written with data."""
+    repo = make_repo(tmp_path / "secrets.git")
+    repo.commit({"db.yaml": secret(stringData={"password": "one", "user": "u"})}, "Made")
+    repo.commit({"db.yaml": secret(stringData={"password": "two", "user": "u"})}, "Rotated")
+    ledger = make_ledger(tmp_path / "secrets", track(repo))
+    ledger.grow()
+    return ledger
+
+
+def test_a_field_of_a_secret_is_found_by_the_name_that_it_has_in_the_cluster(
+    secrets: Ledger,
+) -> None:
+    for question in ("when", "history", "blame"):
+        said = run(secrets, question, "secret/db", "--field", "data.password")
+        assert said.startswith("data.password is written as stringData.password in the file\n")
+        assert "stringData.password" in said.partition("\n")[2]
+        assert "user" not in said.partition("\n")[2]
+        told = json.loads(
+            run(secrets, question, "secret/db", "--field", "data.password", "-o", "json")
+        )
+        assert told["written_as"] == "stringData.password"
+        plain = run(secrets, question, "secret/db", "--field", "stringData.password")
+        assert plain == said.partition("\n")[2]
+    when = run(secrets, "when", "secret/db", "--field", "data.password")
+    assert "Rotated" in when
+    history = run(secrets, "history", "secret/db", "--field", "data")
+    assert "Made" in history
+    assert "never had a field 'data.nope'" in str(refused(secrets, "when", "data.nope"))
+
+
+def refused(ledger: Ledger, question: str, field: str) -> BaseException:
+    with pytest.raises(NotFoundError) as error:
+        run(ledger, question, "secret/db", "--field", field)
+    return error.value
+
+
+def test_a_secret_may_be_written_under_both_names_in_turn(tmp_path: Path) -> None:
+    repo = make_repo(tmp_path / "secrets.git")
+    repo.commit({"db.yaml": secret(stringData={"password": "one"})}, "Clear")
+    repo.commit({"db.yaml": secret(data={"password": "b25l"})}, "Encoded")
+    repo.commit({"config.yaml": secret(data={"password": "b25l"}).replace("Secret", "ConfigMap")},
+                "No secret")  # fmt: skip
+    ledger = make_ledger(tmp_path / "ledger", track(repo))
+    ledger.grow()
+    for field in ("data.password", "stringData.password"):
+        told = json.loads(run(ledger, "history", "secret/db", "--field", field, "-o", "json"))
+        assert [one["revision"]["subject"] for one in told["changes"]] == ["Encoded", "Clear"]
+        assert told["written_as"] is None
+    told = json.loads(run(ledger, "when", "cm/db", "--field", "stringData.password", "-o", "json"))
+    assert told["change"] is None

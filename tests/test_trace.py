@@ -184,7 +184,7 @@ class World:
     ) -> None:
         """A look at a cluster that saw one object so, or no longer."""
         group = GROUPS[kind]
-        identity = {
+        identity: dict[str, Any] = {
             "cluster": cluster,
             "api_group": group,
             "kind": kind,
@@ -274,9 +274,9 @@ def test_an_object_declared_plainly_traces_to_its_approvers(world: World) -> Non
     assert told["revision"].startswith(
         f"{head[:12]} Change 1 (#1), by Ann, landed 2025-01-02T10:00"
     )
-    assert told["pull_request"] == "#1"
+    assert told["pull_request"] == f"#1, merged by ann at {at('10:00')}"
     assert told["approval"] == f"approved: bob at {at('08:00')}"
-    assert told["sync"].startswith("live by 2025-01-02T10:05:00Z already")
+    assert told["sync"] == "live already at 2025-01-02T10:05:00Z, unknown since when, automated"
     assert found.differences == []
 
 
@@ -543,7 +543,7 @@ ANY_SYNC = (
 )
 
 
-def test_a_controllers_own_object_has_nothing_to_approve(world: World) -> None:
+def test_what_a_controller_makes_is_approved_as_its_owner_is(world: World) -> None:
     world.application()
     world.merge("10:00", 1, BASE)
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "api-x", "namespace": "api"}}
@@ -552,8 +552,10 @@ def test_a_controllers_own_object_has_nothing_to_approve(world: World) -> None:
     world.see("10:10", "ReplicaSet", replicas, name="api-77", owner="Deployment/api")
     world.see("10:10", "Pod", pod, name="api-x", owner="ReplicaSet/api-77")
     found = world.trace("po/api-x")
-    assert (found.state.verdict, found.approval.verdict) == ("derived", "")
-    assert "ReplicaSet/api-77 owns it" in found.approval.reason
+    owner = world.trace("deploy/api").approval
+    assert (found.state.verdict, found.approval.verdict) == ("derived", owner.verdict)
+    assert "ReplicaSet/api-77 owns it, and was made of Deployment/api" in found.state.reason
+    assert found.approval.reason == f"of its owner deployment/api -n api: {owner.reason}"
 
 
 # -- names ---------------------------------------------------------------------------------------------
@@ -619,6 +621,7 @@ def run(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         monkeypatch.delenv(name)
     monkeypatch.setenv("LEDGER_CONFIG", str(world.ledger.settings.folder / "ledger.toml"))
     monkeypatch.setenv("LEDGER_TRACEBACK", "1")
+    monkeypatch.setenv("COLUMNS", "120")
 
     def call(*words: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["ledger", *words])
@@ -650,12 +653,15 @@ def test_the_text_puts_the_verdicts_first(world: World, run: Run) -> None:
         f"  approval   unapproved: spec.replicas, set by {pushed[:12]}: "
         "no pull request is linked to it"
     )
-    labels = [line.split()[0] for line in lines[3:10]]
+    assert all(len(line) <= 120 for line in lines)
+    told = [line for line in lines if not line.startswith(" " * 13)]  # the rest goes on from above
+    labels = [line.split()[0] for line in told[3:10]]
     assert labels == ["live", "desired", "revision", "pull", "approvers", "sync", "chain"]
-    assert lines[9] == "  chain      unlinked, as pull is its weakest hop"
+    assert told[9] == "  chain      unlinked, as pull is its weakest hop"
     assert "\x1b[31m" not in done.out
-    assert lines[-1] == (
-        f"  set        spec.replicas by {pushed[:12]} (direct push, Bob) in {path}  "
+    last = " ".join(" ".join(lines[lines.index(told[-1]) :]).split())
+    assert last == (
+        f"set spec.replicas by {pushed[:12]} (direct push, Bob) in {path} "
         "unapproved: no pull request is linked to it"
     )
     assert run("trace", "deploy/nope").code == 3

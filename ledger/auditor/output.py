@@ -26,11 +26,18 @@ def write_csv(answer: Answer, stream: IO[str]) -> None:
     """RFC 4180 with a header, for a stream opened with `newline=""`.
 
     NULL is an empty cell, and so is an empty text. Text that a spreadsheet would take for a
-    formula gets a leading apostrophe; numbers do not.
+    formula gets a leading apostrophe; numbers do not. A file gets every character as it is, a
+    terminal what it would obey as escapes.
     """
+    shown = _visible_cell if stream.isatty() else _harmless
     writer = csv.writer(stream)
-    writer.writerow([_harmless(name) for name in answer.columns])
-    writer.writerows([_harmless(value) for value in row] for row in answer.rows)
+    writer.writerow([shown(name) for name in answer.columns])
+    writer.writerows([shown(value) for value in row] for row in answer.rows)
+
+
+def _visible_cell(value: Any) -> Any:
+    cell = _harmless(value)
+    return visible(cell) if isinstance(cell, str) else cell
 
 
 def _harmless(value: Any) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from ledger.cli.text import value, visible
 from ledger.queries.answers import Change
 from ledger.queries.deciding import Decision
-from ledger.queries.effective import Decided
 from ledger.queries.names import ResourceName
+
+if TYPE_CHECKING:
+    from ledger.queries.effective import Decided
 
 MANY = 5
 
@@ -35,6 +38,11 @@ def lines(resources: Sequence[ResourceName], decision: Decision | None = None) -
             "choose one with -n or --path"
         )
     return found
+
+
+def spelled(field: str, written: str) -> list[str]:
+    """What a field is called in the file, where that is another name than the one asked for."""
+    return [f"{visible(field)} is written as {visible(written)} in the file"] if written else []
 
 
 def title_of(change: Change, resources: Sequence[ResourceName], decision: Decision) -> str:

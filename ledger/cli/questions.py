@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from ledger.queries import Asker, ResourceName, Scope
+    from ledger.queries.deciding import Decision
 
 Command = Callable[..., Any]
 Answer = TypeVar("Answer")
@@ -101,10 +103,21 @@ def _each(resources: Sequence[ResourceName], ask: Callable[[ResourceName], Answe
     return answers
 
 
-def _print_json(value: Any) -> None:
-    import msgspec  # noqa: PLC0415
+def _written_as(
+    resources: Sequence[ResourceName], decision: Decision, field: str, found: Sequence[str]
+) -> str:
+    """The other name under which a field is written; empty where another file decides the field."""
+    from ledger.queries.spelling import written_as  # noqa: PLC0415
 
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    if not field or decision.decided or len(resources) != 1:
+        return ""
+    return written_as(resources[0].api_group, resources[0].kind, field, found)
+
+
+def _print_json(value: Any) -> None:
+    from ledger.cli.text import json_text  # noqa: PLC0415
+
+    click.echo(json_text(value))
 
 
 def _print(lines: Sequence[str]) -> None:
@@ -134,17 +147,20 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
             found = next(asker.history(resources, field=field, until=until, limit=1), None)
         moment = asker.moment(resources[0].repository, resources[0].branch, until)
         live = asker.where_live(found) if found is not None else []
+        changed = found.fields if found is not None else []
+        written = _written_as(resources, decision, field, [one.field for one in changed])
         if output == "json":
+            asked = {"name": name, "field": field or None, "written_as": written or None}
             told = {"resources": resources, "decided_by": decision.decided, "moment": moment}
-            _print_json(
-                {"name": name, "field": field or None, **told, "change": found, "live": live}
-            )
+            _print_json({**asked, **told, "change": found, "live": live})
             return
         if found is None:
             raise asker.never_changed(resources, field)
-        _print(effective.lines(resources, decision))
-        _print(text.change_block(found, effective.title_of(found, resources, decision)))
-        _print(live_lines(live))
+        _print(text.fitted(effective.lines(resources, decision)))
+        _print(effective.spelled(field, written))
+        title = effective.title_of(found, resources, decision)
+        _print(text.fitted(text.change_block(found, title)))
+        _print(text.fitted(live_lines(live)))
 
 
 @click.command()
@@ -154,7 +170,11 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
 )
 @_options("field", "namespace", "repository", "branch", "path", "at", "output")
 def history(name: str, field: str, at: str, limit: int, output: str, **where: Any) -> None:
-    """Every change of NAME, or of one field of it, newest first."""
+    """Every change of NAME, or of one field of it, newest first.
+
+    A change of a file's mode alone (chmod) is no change of what it declares: it stands in the event of its
+    commit (`ledger sql "select data from events where type = 'commit.observed'"`), not here.
+    """
     from ledger.cli import effective, text  # noqa: PLC0415
     from ledger.queries.deciding import Decider  # noqa: PLC0415
 
@@ -164,17 +184,24 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
         decider = Decider(asker)
         decision = decider.decide(resources, field, scope, until)
         changes = decider.history(resources, decision, field=field, until=until, limit=limit)
+        newest = next(changes, None)
+        changed = newest.fields if newest is not None else []
+        written = _written_as(resources, decision, field, [one.field for one in changed])
+        changes = chain([newest] if newest is not None else [], changes)
         if output == "json":
-            told = {"name": name, "field": field or None, "resources": resources}
-            _print_json({**told, "decided_by": decision.decided, "changes": list(changes)})
+            asked = {"name": name, "field": field or None, "written_as": written or None}
+            told = {"resources": resources, "decided_by": decision.decided}
+            _print_json({**asked, **told, "changes": list(changes)})
             return
-        _print(effective.lines(resources, decision))
+        _print(text.fitted(effective.lines(resources, decision)))
+        _print(effective.spelled(field, written))
         first = True
         for change in changes:
             if not first:
                 click.echo()
             first = False
-            _print(text.change_block(change, effective.title_of(change, resources, decision)))
+            title = effective.title_of(change, resources, decision)
+            _print(text.fitted(text.change_block(change, title)))
         if first:
             raise asker.never_changed(resources, field)
 
@@ -188,8 +215,8 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
 
     from ledger.cli import effective, text  # noqa: PLC0415
     from ledger.errors import NotFoundError  # noqa: PLC0415
-    from ledger.fields import matches  # noqa: PLC0415
     from ledger.queries.deciding import Decider, Decision  # noqa: PLC0415
+    from ledger.queries.spelling import is_meant, spellings  # noqa: PLC0415
 
     with _asking() as asker:
         scope = _scope(where)
@@ -201,19 +228,29 @@ def blame(name: str, field: str, at: str, output: str, **where: Any) -> None:
         if field:
             answers = [
                 msgspec.structs.replace(
-                    one, fields=[row for row in one.fields if matches(row.field, field)]
+                    one,
+                    fields=[
+                        row
+                        for row in one.fields
+                        if is_meant(
+                            row.field, spellings(one.resource.api_group, one.resource.kind, field)
+                        )
+                    ],
                 )
                 for one in answers
             ]
+        found = [row.field for one in answers for row in one.fields]
+        written = _written_as(resources, Decision(), field, found)
         if output == "json":
-            _print_json({"name": name, "resources": answers})
+            _print_json({"name": name, "written_as": written or None, "resources": answers})
             return
         if field and not any(one.fields for one in answers):
             hint = asker.never_changed(resources, field).hint
             raise NotFoundError(f"{resources[0].title()} has no field {field!r}", hint=hint)
-        _print(effective.lines(resources, Decision(each_for_itself=apart)))
+        _print(text.fitted(effective.lines(resources, Decision(each_for_itself=apart))))
+        _print(effective.spelled(field, written))
         for answer in answers:
-            _print(text.blame_block(answer))
+            _print(text.rows(text.blame_block(answer)))
 
 
 @click.command()
@@ -263,7 +300,7 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
             return
         shown = [one for one in answers if one.fields] or answers[:1]
         for answer in shown:
-            _print(text.difference_block(answer))
+            _print(text.fitted(text.difference_block(answer)))
 
 
 @click.command()
@@ -288,7 +325,11 @@ def log(
     output: str,
     **where: Any,
 ) -> None:
-    """Mainline revisions, newest first, each with its pull request and how well that is known."""
+    """Mainline revisions, newest first, each with its pull request and how well that is known.
+
+    The time is when it landed, in UTC; ~ marks one that is inferred from commit times. What only changed
+    the mode of a file (chmod) is listed, too, but --path does not find it by that file.
+    """
     from ledger.cli import text  # noqa: PLC0415
 
     with _asking() as asker:
@@ -304,6 +345,6 @@ def log(
         if output == "json":
             _print_json({"revisions": found})
             return
-        _print(text.log_lines(found))
+        _print(text.rows(text.log_lines(found)))
         if not found:
             click.echo("no revision matches", err=True)

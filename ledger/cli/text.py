@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shutil
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 import msgspec
 
 from ledger.queries import Blame, Change, Difference, Field, Moment, ResourceName, Revision, Shown
+from ledger.queries.revisions import landed_clock
 from ledger.resources import Value
 
 WIDE = 72
+NARROWEST, WIDEST = 60, 120
+_LABEL = re.compile(r" {2}\S.{0,11}? {2,}(?=\S)")
+_TOKEN = re.compile(r"(hmac-sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _ACTIONS = {"added": "green", "removed": "red", "changed": "yellow", "moved": "cyan"}
 _VERDICTS = {"approved": "green", "unapproved": "red", "unknown": "yellow"}
 _GRADES = {"proved": "green", "reported": "green", "inferred": "yellow", "unlinked": "red"}
@@ -30,6 +40,19 @@ def visible(text: str, *, lines: bool = False) -> str:
     )
 
 
+def json_text(answer: Any) -> str:
+    """An answer as indented JSON. What JSON lets stand and a terminal would obey is escaped, too."""
+    text = msgspec.json.format(msgspec.json.encode(answer), indent=2).decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(
+        json.dumps(char)[1:-1]
+        if char != "\n" and unicodedata.category(char).startswith(("C", "Zl", "Zp"))
+        else char
+        for char in text
+    )
+
+
 def _escape(char: str) -> str:
     code = ord(char)
     return (
@@ -37,9 +60,52 @@ def _escape(char: str) -> str:
     )
 
 
+def width() -> int:
+    """How many columns a line may take: those of the terminal or of COLUMNS, within reason."""
+    known = os.environ.get("COLUMNS", "").isdigit() or sys.stdout.isatty()
+    columns = shutil.get_terminal_size((WIDEST, 24)).columns if known else WIDEST
+    return min(max(columns, NARROWEST), WIDEST)
+
+
+def fitted(lines: Iterable[str]) -> list[str]:
+    """The lines broken between words to fit; what follows a break stands below where the text began."""
+    columns = width()
+    return [part for line in lines for part in _broken(line, columns)]
+
+
+def rows(lines: Iterable[str]) -> list[str]:
+    """Lines that programs may read, too, one for each row: broken only where a person looks on."""
+    return fitted(lines) if sys.stdout.isatty() else list(lines)
+
+
+def _broken(line: str, columns: int) -> list[str]:
+    plain = click.unstyle(line)
+    if len(plain) <= columns:
+        return [line]
+    label = _LABEL.match(plain)
+    margin = " " * (label.end() if label else 4)
+    parts: list[str] = []
+    words = line.split(" ")
+    now = words[0]
+    for word in words[1:]:
+        longer = f"{now} {word}"
+        text = click.unstyle(now).strip()
+        if (
+            word
+            and text
+            and len(click.unstyle(longer)) > columns
+            and len(click.unstyle(now)) > len(margin)
+        ):
+            parts.append(now.rstrip())
+            now = margin + word
+        else:
+            now = longer
+    return [*parts, now]
+
+
 def value(body: Value, width: int = WIDE) -> str:
-    """A value as short JSON."""
-    text = visible(msgspec.json.encode(body).decode())
+    """A value as short JSON; of the digest of a secret the beginning, which tells it from others."""
+    text = _TOKEN.sub(r"\1…", visible(msgspec.json.encode(body).decode()))
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
@@ -74,18 +140,16 @@ def pull_request(revision: Revision) -> str:
 
 
 def approval(revision: Revision) -> str:
-    """`approved by bob at TIME (reported)`, `not approved: …` or `unknown: …`.
-
-    What a forge reports of a pull request is known no better than the link to it.
-    """
+    """`approved by bob at TIME (reported)`, `not approved (reported): …` or `unknown: …`."""
     one = revision.approval
     if one.verdict == "approved":
-        link = revision.pull_request.grade
-        grade = link if link == "inferred" else "reported"
         names = visible(", ".join(one.approvers))
-        return f"{click.style('approved', fg='green')} by {names} at {one.approved_at} ({grade})"
+        return (
+            f"{click.style('approved', fg='green')} by {names} at {one.approved_at} ({one.grade})"
+        )
     if one.verdict == "unapproved":
-        return f"{click.style('not approved', fg='red')}: {visible(one.reason)}"
+        told = f" ({one.grade})" if one.grade != "unlinked" else ""
+        return f"{click.style('not approved', fg='red')}{told}: {visible(one.reason)}"
     return f"{click.style('unknown', fg='yellow')}: {visible(one.reason)}"
 
 
@@ -123,13 +187,7 @@ def revision_lines(revision: Revision) -> list[str]:
     committer = person(revision.committer.name, revision.committer.email)
     by = "" if committer == author else f", committed by {committer}"
     link = revision.pull_request
-    landed = (
-        "inferred from commit times"
-        if revision.landed_grade == "inferred"
-        else "as the forge says"
-        if revision.landed_at == link.merged_at
-        else "seen by the ledger"
-    )
+    landed = landed_clock(revision.landed_at, revision.landed_grade, link.merged_at)
     lines = [
         f"  {_dim('who')}       {author}{by}  {_dim('(as the commit claims)')}",
         f"  {_dim('what')}      {revision.commit_sha[:12]}  {visible(revision.subject)}",
@@ -166,21 +224,27 @@ def _headline(resource: ResourceName) -> str:
 
 def blame_block(blame: Blame) -> list[str]:
     """A line for each field."""
-    width = min(max((len(one.field) for one in blame.fields), default=0), 60)
+    width = min(max((len(one.field) for one in blame.fields), default=0), 48)
+    people = min(max((len(one.revision.author.name) for one in blame.fields), default=0), 18)
     lines = [_headline(blame.resource), moment_line(blame.moment)]
     for one in blame.fields:
         revision = one.revision
-        link = (
-            f"#{revision.pull_request.number}"
-            if revision.pull_request.number is not None
-            else "direct"
-        )
+        verdict = revision.approval.verdict
         lines.append(
-            f"{revision.landed_at[:10]}  {revision.commit_sha[:9]}  {link:>7}  "
-            f"{visible(revision.author.name)[:18]:<18}  {visible(one.field):<{width}}  {value(one.value, 48)}"
-            + (_dim(f"  {visible(one.path)} {visible(one.input_field)}") if one.path else "")
+            f"{revision.landed_at[:10]}  {revision.commit_sha[:9]}  {_number(revision)}  "
+            + click.style(f"{verdict:<10}", fg=_VERDICTS.get(verdict))
+            + f"  {visible(revision.author.name)[:people]:<{people}}  {visible(one.field):<{width}}"
+            f"  {value(one.value, 48)}"
+            + (_dim(f"  from {visible(one.path)} {visible(one.input_field)}") if one.path else "")
         )
     return lines
+
+
+def _number(revision: Revision) -> str:
+    """The pull request in a column, with its grade."""
+    link = revision.pull_request
+    number = f"#{link.number}" if link.number is not None else "direct"
+    return click.style(f"{number:>7} {link.grade:<8}", fg=_GRADES.get(link.grade))
 
 
 def shown_block(shown: Shown) -> list[str]:
@@ -213,12 +277,12 @@ def log_lines(revisions: Sequence[Revision]) -> list[str]:
     """A line for each revision."""
     lines = []
     for one in revisions:
-        link = one.pull_request
-        number = f"#{link.number}" if link.number is not None else "direct"
-        mark = " superseded" if one.superseded else ""
+        mark = "  superseded" if one.superseded else ""
+        clock = "~" if one.landed_grade == "inferred" else " "
         lines.append(
-            f"{one.landed_at}  {one.repository}@{one.branch} {one.number:>6}  {one.commit_sha[:9]}  "
-            + click.style(f"{number:>7} {link.grade:<8}", fg=_GRADES.get(link.grade))
+            f"{one.landed_at}{clock} {one.repository}@{one.branch} {one.number:>6}  "
+            f"{one.commit_sha[:9]}  "
+            + _number(one)
             + "  "
             + click.style(f"{one.approval.verdict:<10}", fg=_VERDICTS.get(one.approval.verdict))
             + f"  {visible(one.author.name)[:20]:<20}  {visible(one.subject)[:90]}{mark}"

@@ -35,9 +35,9 @@ def trace(name: str, namespace: str | None, cluster: str, field: str, output: st
     NAME is KIND/NAME as in kubectl. Each hop says how well it is known and why; the chain is known no
     better than its weakest hop.
     """
-    import msgspec  # noqa: PLC0415
 
     from ledger import config, registry  # noqa: PLC0415
+    from ledger.cli.text import fitted, json_text  # noqa: PLC0415
     from ledger.documents import Documents  # noqa: PLC0415
     from ledger.queries import Asker  # noqa: PLC0415
     from ledger.queries.trace import Tracer  # noqa: PLC0415
@@ -49,9 +49,9 @@ def trace(name: str, namespace: str | None, cluster: str, field: str, output: st
         found = Tracer(store, asker).trace(name, namespace=namespace, cluster=cluster, field=field)
     if output == "json":
         answer = {"name": name, "field": field or None, "trace": found}
-        click.echo(msgspec.json.format(msgspec.json.encode(answer), indent=2).decode())
+        click.echo(json_text(answer))
         return
-    for line in trace_lines(found, everything=bool(field)):
+    for line in fitted(trace_lines(found, everything=bool(field))):
         click.echo(line)
 
 
@@ -125,7 +125,8 @@ def _setting(one: Setting) -> str:
         link = f"#{number}" if number is not None else "direct push"
         who = visible(one.revision.author.name)
         by = f" by {one.revision.commit_sha[:12]} ({link}, {who})"
-    through = f" in {visible(one.path)}" if one.path else ""
+    spelled = f" ({visible(one.input_field)})" if one.input_field else ""
+    through = f" in {visible(one.path)}{spelled}" if one.path else ""
     return f"  {_dim('set      ')}  {field}{by}{through}  {verdict}: {visible(one.reason)}"
 
 
@@ -138,14 +139,7 @@ def _live_line(one: Deployed) -> str:
     from ledger.cli.text import visible  # noqa: PLC0415
 
     word = one.state.replace("_", " ")
-    label = click.style(f"{word:<9}", fg=_STATES.get(one.state))
+    label = click.style(f"{word:<9}", fg=_STATES.get(one.state)) + " " * (1 + (len(word) > 9))
     place = visible(one.environment or f"{one.cluster} (unmapped)")
-    if one.since:
-        when = f" {'at' if one.state == 'rolled_back' else 'since'} {one.since}"
-    elif one.known_at:
-        when = f" by {one.known_at} already"
-    else:
-        when = ""
-    by = f", asked for by {visible(one.initiated_by)}" if one.initiated_by else ""
-    by = ", automated" if one.initiated_by == "automated" else by
-    return f"  {label} {place}{when}{by}  ({one.grade}: {visible(one.reason)})"
+    standing = f" {visible(one.standing())}".rstrip()
+    return f"  {label}{place}{standing}  ({one.grade}: {visible(one.reason)})"

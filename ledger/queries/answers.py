@@ -34,10 +34,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a revision was approved: approved, unapproved or unknown, judged at the merge.
 
-    `approvers` are logins as the forge tells them; `approved_at` is empty unless it is approved.
+    `grade` is no better than that of the link to the pull request: reported or inferred, and unlinked
+    where nothing is known. `approvers` are logins as the forge tells them; `approved_at` is empty unless
+    it is approved.
     """
 
     verdict: str
+    grade: str
     reason: str
     approvers: list[str]
     approved_at: str

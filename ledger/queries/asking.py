@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,11 +27,14 @@ from ledger.queries.answers import (
     Shown,
 )
 from ledger.queries.deployed import Deployed, where_live
-from ledger.queries.effective import Places
-from ledger.queries.names import ResourceName, Scope
+from ledger.queries.names import ResourceName, Scope, ambiguous, is_identity, resolve
 from ledger.queries.revisions import Revisions
+from ledger.queries.spelling import is_meant, spellings
 from ledger.resources import FIELDS, Value
 from ledger.store import Store
+
+if TYPE_CHECKING:
+    from ledger.queries.effective import Places
 
 
 class _Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +78,34 @@ class Asker(Revisions):
         super().__init__(store.connection)
         self._store = store
         self._documents = documents
-        self.places = Places(store, documents)
+
+    @cached_property
+    def places(self) -> Places:
+        """What becomes of documents in the directories that are built with them."""
+        from ledger.queries.effective import Places  # noqa: PLC0415 (reads kustomizations: heavy)
+
+        return Places(self._store, self._documents)
 
     def resolve(self, name: str, scope: Scope) -> list[ResourceName]:
-        """The resource of a name, or every resource of a path; NotFoundError, AmbiguousError."""
-        return self.places.resolve(name, scope)
+        """The resource of a name, or every resource of a path; NotFoundError, AmbiguousError.
+
+        Namespace and name may also be what a kustomization makes of them; `set_by` says so then.
+        """
+        try:
+            found = resolve(self._connection, name, scope)
+        except NotFoundError:
+            found = self.places.made(name, scope)
+            if not found:
+                raise
+        else:
+            by_name = all(one.path != name for one in found)
+            known = {one.resource for one in found}
+            if scope.namespace is not None and by_name and not is_identity(name):
+                made = self.places.made(name, scope)
+                found += [one for one in made if one.resource not in known]
+        if len(found) > 1 and all(one.path != name for one in found):
+            raise ambiguous(name, found)
+        return found
 
     def never_changed(self, resources: Sequence[ResourceName], field: str) -> NotFoundError:
         """The error that says that a field was never set, with the fields that are like it."""
@@ -121,7 +149,7 @@ class Asker(Revisions):
             one.branch,
             number=one.number,
             commit=one.commit_sha,
-            paths=[path for path in (change.path, change.old_path) if path],
+            paths=[change.path],
             fields=[each.field for each in change.fields],
         )
 
@@ -272,13 +300,14 @@ class Asker(Revisions):
             return [
                 Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows
             ]
+        names = spellings(step.api_group, step.kind, wanted)
         found: list[Field] = []
         for one in rows:
-            if fields.matches(one.field, wanted):
-                found += self._narrowed(step, one, wanted)
+            if is_meant(one.field, names):
+                found += self._narrowed(step, one, names)
         return found
 
-    def _narrowed(self, step: _Step, row: FieldChange, wanted: str) -> list[Field]:
+    def _narrowed(self, step: _Step, row: FieldChange, wanted: Sequence[str]) -> list[Field]:
         """A row on a subtree, cut down to the fields below it that were asked for."""
         whole = [Field(field=row.field, action=row.action, old=row.old, new=row.new)]
         if (
@@ -289,8 +318,8 @@ class Asker(Revisions):
             return whole
         before, after = self._body_before(step), self._body_after(step)
         old, new = self._leaves(before, row.field, wanted), self._leaves(after, row.field, wanted)
-        everything = len(self._leaves(before, row.field, "")) + len(
-            self._leaves(after, row.field, "")
+        everything = len(self._leaves(before, row.field, ())) + len(
+            self._leaves(after, row.field, ())
         )
         if row.field and len(old) + len(new) == everything:
             return whole
@@ -305,14 +334,14 @@ class Asker(Revisions):
         return found
 
     @staticmethod
-    def _leaves(document: tuple[Value, str], above: str, wanted: str) -> dict[str, Value]:
+    def _leaves(document: tuple[Value, str], above: str, wanted: Sequence[str]) -> dict[str, Value]:
         body, syntax = document
         if body is None:
             return {}
         return {
             path: value
             for path, value in fields.leaves(body, syntax=syntax)
-            if fields.under(path, above) and (not wanted or fields.matches(path, wanted))
+            if fields.under(path, above) and (not wanted or is_meant(path, wanted))
         }
 
     def _change(

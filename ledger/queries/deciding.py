@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,9 +11,12 @@ from ledger import fields
 from ledger.errors import AmbiguousError
 from ledger.queries.answers import Blame, Blamed, Change, Revision
 from ledger.queries.asking import Asker
-from ledger.queries.effective import Decided, Place, Setter
 from ledger.queries.names import ResourceName, Scope
+from ledger.queries.spelling import is_meant, spellings
 from ledger.resources import Value
+
+if TYPE_CHECKING:
+    from ledger.queries.effective import Decided, Place, Setter
 
 MAX_CANDIDATES = 5
 MANY = 20
@@ -107,7 +111,8 @@ class Decider:
             return {}
         for place in self._asker.places.at(one, directory, commit):
             leaves = fields.leaves(place.one.body)
-            return {leaf: value for leaf, value in leaves if fields.matches(leaf, field)}
+            wanted = spellings(one.api_group, one.kind, field)
+            return {leaf: value for leaf, value in leaves if is_meant(leaf, wanted)}
         return {}
 
     def history(

@@ -39,6 +39,17 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     evidence_position: int | None
 
+    def standing(self) -> str:
+        """Since when it stands so and who asked for that, as words; empty where nothing made it so."""
+        when = ""
+        if self.since:
+            when = f"{'at' if self.state == ROLLED_BACK else 'since'} {self.since}"
+        elif self.known_at:
+            when = f"already at {self.known_at}, unknown since when"
+        automated = self.initiated_by == "automated"
+        asked = f", asked for by {self.initiated_by}" if self.initiated_by else ""
+        return when + (", automated" if automated else asked)
+
 
 class _Sync(NamedTuple):
     kind: str
@@ -63,9 +74,9 @@ def where_live(
 ) -> list[Deployed]:
     """Where the revision of a branch stands in each application that is made from any of `paths`.
 
-    `fields` are those of `paths` that it is about; none and "" mean all of them. `only` narrows it to one:
-    the cluster and namespace of its own object, and its name. Empty where the ledger knows of no such
-    application.
+    Where the revision moved a file to one of them, its old path counts, too. `fields` are those of
+    `paths` that it is about; none and "" mean all of them. `only` narrows it to one: the cluster and
+    namespace of its own object, and its name. Empty where the ledger knows of no such application.
     """
     candidates = [
         one
@@ -74,6 +85,7 @@ def where_live(
     ]
     if not candidates:
         return []
+    paths = [*paths, *_moved_from(connection, repository, branch, number, commit, paths)]
     roots = {number: directories_made_from(connection, repository, branch, number, paths)}
     syncs = _syncs(connection, repository, branch, number, commit)
     found: dict[tuple[str, ...], tuple[Deployable, list[_Sync]]] = {}
@@ -93,6 +105,23 @@ def where_live(
         return []
     later = _changed_later(connection, repository, branch, number, paths, fields)
     return [_stands(connection, one, told, later, paths, commit) for one, told in found.values()]
+
+
+def _moved_from(
+    connection: Connection,
+    repository: str,
+    branch: str,
+    number: int,
+    commit: str,
+    paths: Sequence[str],
+) -> list[str]:
+    """Where a revision moved files from that it brought to `paths`."""
+    rows = connection.rows(
+        "select distinct old_path, path from model_resource_change where repository = ? "
+        "and branch = ? and revision_number = ? and commit_sha = ? and old_path <> '' order by 1",
+        [repository, branch, number, commit],
+    )
+    return [old for old, path in rows if path in paths and old not in paths]
 
 
 def _changed_later(

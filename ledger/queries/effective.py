@@ -5,7 +5,6 @@ Everything here is inferred: kustomizations are read, not run, and what a readin
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ import msgspec
 
 from ledger import fields
 from ledger.documents import Documents
-from ledger.errors import NotFoundError, UsageError
+from ledger.errors import UsageError
 from ledger.kustomize.rendering import render
 from ledger.kustomize.results import Effective, Overlay, Rendered
 from ledger.kustomize.trees import Input
@@ -23,10 +22,10 @@ from ledger.queries import names
 from ledger.queries.inputs import directories_made_from
 from ledger.queries.names import ResourceName, Scope
 from ledger.queries.reading import Reading
+from ledger.queries.spelling import is_meant, spellings
 from ledger.resources import Value
 from ledger.store import Store
 
-_IDENTITY = re.compile(r"^[0-9a-f]{20}$")
 MAX_ROOTS = 500
 MAX_BUILDS = 1_000
 _MANIFESTS = (".yaml", ".yml", ".json")
@@ -99,28 +98,11 @@ class Places:
 
     # -- names -----------------------------------------------------------------------------------
 
-    def resolve(self, name: str, scope: Scope) -> list[ResourceName]:
-        """As `names.resolve`; namespace and name may also be what a kustomization makes of them.
+    def made(self, name: str, scope: Scope) -> list[ResourceName]:
+        """What is called so, in that namespace, only by what a kustomization or application makes of it.
 
-        What is found by that says so in `set_by`. Raises NotFoundError and AmbiguousError.
+        What is found by that says so in `set_by`.
         """
-        try:
-            found = names.resolve(self._connection, name, scope)
-        except NotFoundError as error:
-            found = self._made(name, scope)
-            if not found:
-                raise error from None
-        else:
-            by_name = all(one.path != name for one in found)
-            known = {one.resource for one in found}
-            if scope.namespace is not None and by_name and not _IDENTITY.match(name):
-                found += [one for one in self._made(name, scope) if one.resource not in known]
-        if len(found) > 1 and all(one.path != name for one in found):
-            raise names.ambiguous(name, found)
-        return found
-
-    def _made(self, name: str, scope: Scope) -> list[ResourceName]:
-        """What is called so, in that namespace, only by what a kustomization or application makes of it."""
         wider = msgspec.structs.replace(scope, namespace=None, path="")
         kind, slash, rest = name.partition("/")
         asked = [name] if scope.namespace is not None else []
@@ -318,10 +300,11 @@ class Places:
     def decided(self, place: Place, field: str) -> list[Decided]:
         """The fields of an effective resource that something else than its document decides."""
         leaves = dict(fields.leaves(place.one.body))
+        wanted = spellings(place.resource.api_group, place.resource.kind, field)
         return [
             self._decided(place, leaf, leaves[leaf], inputs)
             for leaf, inputs in place.one.decided.items()
-            if leaf in leaves and fields.matches(leaf, field)
+            if leaf in leaves and is_meant(leaf, wanted)
         ]
 
     def _decided(self, place: Place, leaf: str, value: Value, inputs: Sequence[Input]) -> Decided:

@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.queries.answers import Entry
 from ledger.queries.inputs import Deployable, deployables, directories_made_from, follows
+from ledger.queries.revisions import landed_clock, told_once
 from ledger.store.drivers import Connection
 
 LANDED, REWRITTEN = "landed", "rewritten"
@@ -37,7 +38,7 @@ def environments(connection: Connection) -> dict[str, Mapped]:
 
 _LANDED = (
     "landed_at", "landed_grade", "repository", "branch", "number", "commit_sha", "subject",
-    "author_name", "merged_by", "pull_request", "link_grade", "approval", "approval_reason",
+    "author_name", "merged_by", "merged_at", "pull_request", "link_grade", "approval", "approval_reason",
     "superseded", "evidence_position", "recorded_at",
 )  # fmt: skip
 
@@ -46,9 +47,11 @@ def landed(
     connection: Connection, since: str, until: str, known: Mapping[str, Mapped]
 ) -> Iterator[Entry]:
     """The revisions that landed in a span, each once, with all environments whose inputs it touches."""
+    once, values = told_once(connection)
+    where = " and ".join(["v.landed_at >= ?", "v.landed_at < ?", *once])
     rows = connection.rows(
-        f"select {', '.join(_LANDED)} from revisions where landed_at >= ? and landed_at < ?",  # noqa: S608
-        [since, until],
+        f"select {', '.join(_LANDED)} from revisions v where {where}",  # noqa: S608
+        [since, until, *values],
     )
     found = [dict(zip(_LANDED, row, strict=True)) for row in rows]
     places = defaultdict(list)
@@ -78,9 +81,7 @@ def _landing(
     superseded = ", which the branch has moved away from" if row["superseded"] else ""
     return Entry(
         at=row["landed_at"],
-        clock="the ledger or a forge saw the branch move"
-        if row["landed_grade"] == "reported"
-        else "inferred from commit times",
+        clock=landed_clock(row["landed_at"], row["landed_grade"], row["merged_at"]),
         kind=LANDED,
         environments=sorted(environments),
         application=", ".join(dict.fromkeys(one.application for one in applications)),

@@ -81,6 +81,11 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
 
 
+def is_identity(name: str) -> bool:
+    """Whether a name is a resource's identity."""
+    return bool(_IDENTITY.match(name))
+
+
 def resolve(connection: Connection, name: str, scope: Scope) -> list[ResourceName]:
     """The resource of a name, or every resource of a path. Raises NotFoundError and AmbiguousError.
 
@@ -120,12 +125,18 @@ def _tracked(connection: Connection, found: list[ResourceName]) -> list[Resource
     """Of several, those on branches that are tracked now: one may have been renamed or let go."""
     if len({(one.repository, one.branch) for one in found}) < 2:
         return found
+    rows = tracked(connection)
+    kept = [one for one in found if (one.repository, one.branch) in rows]
+    return kept or found
+
+
+def tracked(connection: Connection) -> list[tuple[str, str]]:
+    """(repository, branch) of every branch that is tracked now."""
     rows = connection.rows(
         "select r.repository, r.branch from model_repository r where r.evidence_position = "
         "(select max(x.evidence_position) from model_repository x where x.repository = r.repository)"
     )
-    kept = [one for one in found if (one.repository, one.branch) in rows]
-    return kept or found
+    return [(repository, branch) for repository, branch in rows]
 
 
 def _listing(found: Sequence[ResourceName]) -> str:
@@ -192,7 +203,7 @@ def _by_path(connection: Connection, name: str, scope: Scope) -> list[ResourceNa
 
 
 def _by_name(connection: Connection, name: str, scope: Scope) -> list[ResourceName]:
-    if _IDENTITY.match(name):
+    if is_identity(name):
         return _select(connection, "resource = ?", (name,), scope)
     kind, slash, rest = name.partition("/")
     if slash and rest:

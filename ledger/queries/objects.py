@@ -39,6 +39,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
     synced_commit_sha: str
     manager: str
     changed_at: str
+    maker: str
     evidence_position: int
 
     def title(self) -> str:
@@ -70,6 +71,16 @@ def find_object(
         f"{name!r} is ambiguous: {len(found)} objects in {where} answer to it",
         hint="\n".join(["Narrow it with --cluster, -n or the kind:", *_listing(found)]),
     )
+
+
+def object_of(connection: Connection, key: str) -> Object | None:
+    """The object that tables call by a key; None where it has no state. One indexed read."""
+    columns = Object.__struct_fields__
+    rows = connection.rows(
+        f"select {', '.join(columns)} from model_live_state where object = ?",  # noqa: S608
+        [key],
+    )
+    return Object(**dict(zip(columns, rows[0], strict=True))) if rows else None
 
 
 def _named(connection: Connection, name: str, namespace: str | None, cluster: str) -> list[Object]:

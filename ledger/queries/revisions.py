@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.errors import NotFoundError, UsageError
 from ledger.queries.answers import Approval, Link, Moment, Person, Revision
-from ledger.queries.names import Scope
+from ledger.queries.names import Scope, branches, tracked
 from ledger.store.drivers import Connection
 
 HEADS = "refs/heads/"
@@ -66,8 +66,14 @@ class Revisions:
         superseded: bool = False,
         limit: int = 0,
     ) -> list[Revision]:
-        """Mainline revisions, newest first, by when they landed."""
+        """Mainline revisions, newest first, by when they landed.
+
+        What stands on a branch that is tracked now is not told again under the name of one that was
+        renamed or let go, unless that is the branch asked for.
+        """
         where, values = ["1 = 1"], list[object]()
+        if not scope.branch:
+            where, values = told_once(self._connection)
         for column in ("repository", "branch"):
             if wanted := getattr(scope, column):
                 where.append(f"v.{column} = ?")
@@ -195,6 +201,41 @@ def _below(path: str) -> str:
     return text.replace("*", "%") if "*" in text else f"{text}/%"
 
 
+def told_once(connection: Connection) -> tuple[list[str], list[object]]:
+    """Conditions on rows `v` of revisions, with their values: none is told under an older name of its branch.
+
+    Two small reads; none of it costs where every known branch is tracked now.
+    """
+    now = tracked(connection)
+    where: list[str] = ["1 = 1"]
+    values: list[object] = []
+    for repository, branch in branches(connection, Scope()):
+        others = [other for name, other in now if name == repository]
+        if others and branch not in others:
+            marks = ", ".join("?" * len(others))
+            where.append(
+                "not (v.repository = ? and v.branch = ? and exists (select 1 from model_revision o "  # noqa: S608
+                f"where o.repository = v.repository and o.branch in ({marks}) "
+                "and o.commit_sha = v.commit_sha))"
+            )
+            values += [repository, branch, *others]
+    return where, values
+
+
+def landed_clock(landed_at: str, grade: str, merged_at: str) -> str:
+    """Who told when a revision landed, as words."""
+    if grade == "inferred":
+        return "inferred from commit times"
+    return "as the forge says" if landed_at == merged_at else "seen by the ledger"
+
+
+def approval_grade(verdict: str, link: Link) -> str:
+    """What a forge reports of a pull request is known no better than the link to it."""
+    if verdict == "unknown" or link.number is None:
+        return "unlinked"
+    return "inferred" if link.grade == "inferred" else "reported"
+
+
 def _revision(row: dict[str, Any]) -> Revision:
     link = Link(
         number=row.pop("pull_request"),
@@ -205,7 +246,8 @@ def _revision(row: dict[str, Any]) -> Revision:
     )
     approvers = row.pop("approvers")
     approval = Approval(
-        verdict=row.pop("approval"),
+        verdict=row["approval"],
+        grade=approval_grade(row.pop("approval"), link),
         reason=row.pop("approval_reason"),
         approvers=approvers.split(", ") if approvers else [],
         approved_at=row.pop("approved_at"),

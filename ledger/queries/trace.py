@@ -8,7 +8,7 @@ it so was approved, judged by the worst of the changes that set its fields.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -18,7 +18,8 @@ from ledger.queries.answers import Differing, Finding, Hop, Revision, Setting, T
 from ledger.queries.asking import Asker
 from ledger.queries.clusters import Places
 from ledger.queries.deployed import LIVE, PARTLY, ROLLED_BACK, where_live
-from ledger.queries.objects import Object, find_object
+from ledger.queries.objects import Object, find_object, object_of
+from ledger.queries.revisions import landed_clock
 from ledger.resources import Value
 from ledger.store import Store
 from ledger.store.drivers import Connection
@@ -46,15 +47,15 @@ class Tracer:
         """
         one = find_object(self._connection, name, namespace=namespace, cluster=cluster)
         differences = [*_differing(one.differences), *_differing(one.excuses, excused=True)]
-        settings = self._settings(one)
+        settings, about = self._settings(one), dict[str, list[str]]()
         if field:
-            differences, settings = self._narrowed(one, field, differences, settings)
-        settings.sort(key=_badness, reverse=True)
+            differences, settings, about = self._narrowed(one, field, differences, settings)
+        settings.sort(key=lambda each: _badness(each, one, bool(field)), reverse=True)
         chosen = next((each for each in settings if each.revision is not None), None)
         hops = [
             self._live(one),
             self._desired(one, differences, bool(field)),
-            *self._behind(one, chosen),
+            *self._behind(one, chosen, about),
         ]
         weakest = max(hops, key=lambda hop: GRADES.index(hop.grade))
         environment, tier = self._environment(one)
@@ -70,13 +71,25 @@ class Tracer:
             observed_at=one.observed_at,
             seen_at=self._seen_at(one),
             state=Finding(verdict=one.state, reason=one.reason),
-            approval=_judged(settings, one, bool(field)),
+            approval=self._approval(one, settings, bool(field)),
             grade=weakest.grade,
             weakest=weakest.hop,
             decides=chosen.revision.commit_sha if chosen and chosen.revision else "",
             hops=hops,
             differences=differences,
             settings=settings,
+        )
+
+    def _approval(self, one: Object, settings: Sequence[Setting], narrowed: bool) -> Finding:
+        """What a controller made of a declared object is approved as that is."""
+        owner = object_of(self._connection, one.maker) if one.maker else None
+        if owner is None:
+            return _judged(settings, one, narrowed)
+        behind = self._settings(owner)
+        behind.sort(key=lambda each: _badness(each, owner, False), reverse=True)
+        found = _judged(behind, owner, False)
+        return Finding(
+            verdict=found.verdict, reason=f"of its owner {owner.title()}: {found.reason}"
         )
 
     # -- what set it -----------------------------------------------------------------------------
@@ -115,8 +128,11 @@ class Tracer:
         field: str,
         differences: Sequence[Differing],
         settings: Sequence[Setting],
-    ) -> tuple[list[Differing], list[Setting]]:
-        """What concerns the fields that are meant; NotFoundError where there is none."""
+    ) -> tuple[list[Differing], list[Setting], dict[str, list[str]]]:
+        """What concerns the fields that are meant, and which of them each place speaks for.
+
+        Raises NotFoundError where there is none.
+        """
         asked, field = field, _as_stored(one, field)
         leaves = self._leaves(one)
         known = {*leaves, *(each.field for each in differences)}
@@ -128,13 +144,14 @@ class Tracer:
             hint = "\n".join(["Fields like it:", *(f"  {each}" for each in near)]) if near else ""
             raise NotFoundError(f"{one.title()} has no field {asked!r}", hint=hint)
         places = {each.field for each in settings}
-        deciding = {
-            max((place for place in places if fields.under(each, place)), key=len, default="")
-            for each in meant
-        }
+        deciding: dict[str, list[str]] = {}
+        for each in meant:
+            above = [place for place in places if fields.under(each, place)]
+            deciding.setdefault(max(above, key=len, default=""), []).append(each)
         return (
             [each for each in differences if fields.matches(each.field, field)],
             [each for each in settings if each.field in deciding],
+            deciding,
         )
 
     def _leaves(self, one: Object) -> list[str]:
@@ -171,7 +188,7 @@ class Tracer:
         return Hop(
             hop="live",
             grade="reported",
-            what=f"as it is since {one.observed_at} or before, last looked at {self._seen_at(one)}",
+            what=f"as it is since {one.observed_at} or earlier, last looked at {self._seen_at(one)}",
             reason=f"the cluster showed it{changed}{by if changed else ''}",
             evidence=evidence,
         )
@@ -207,8 +224,10 @@ class Tracer:
             evidence=self._positions("model_revision", one, one.synced_commit_sha),
         )
 
-    def _behind(self, one: Object, chosen: Setting | None) -> list[Hop]:
-        """The hops from the change that decides on."""
+    def _behind(
+        self, one: Object, chosen: Setting | None, about: Mapping[str, list[str]]
+    ) -> list[Hop]:
+        """The hops from the change that decides on; `about` tells for which fields its place speaks."""
         if chosen is None or chosen.revision is None:
             why = "no commit that the ledger knows made it so"
             return [_unlinked(hop, why) for hop in ("revision", "pull_request", "approval", "sync")]
@@ -219,7 +238,7 @@ class Tracer:
             Hop(
                 hop="revision",
                 grade="proved" if own else "inferred",
-                what=f"{told}, by {revision.author.name}, landed {revision.landed_at}",
+                what=f"{told}, by {revision.author.name}, landed {revision.landed_at} {_clock(revision)}",
                 reason="the recorded changes of the file set it"
                 if own
                 else f"{chosen.path} decides it, as its kustomizations are read",
@@ -227,11 +246,13 @@ class Tracer:
             ),
             self._pull_request(one, revision),
             self._approved(one, revision),
-            self._sync(one, chosen, revision),
+            self._sync(one, chosen, revision, about.get(chosen.field, [chosen.field])),
         ]
 
     def _pull_request(self, one: Object, revision: Revision) -> Hop:
         link = revision.pull_request
+        by = link.merged_by or "somebody unknown"
+        merged = f", merged by {by} at {link.merged_at}" if link.merged_at else ""
         evidence = [
             row[0]
             for row in self._connection.rows(
@@ -243,7 +264,7 @@ class Tracer:
         return Hop(
             hop="pull_request",
             grade=link.grade,
-            what=f"#{link.number}" if link.number is not None else "none",
+            what=f"#{link.number}{merged}" if link.number is not None else "none",
             reason=link.reason,
             evidence=evidence,
         )
@@ -263,13 +284,13 @@ class Tracer:
         at = f" at {approval.approved_at}" if approval.approved_at else ""
         return Hop(
             hop="approval",
-            grade="unlinked" if approval.verdict == "unknown" or number is None else "reported",
+            grade=approval.grade,
             what=f"{approval.verdict}: {who}{at}" if approval.approvers else approval.verdict,
             reason=approval.reason,
             evidence=evidence,
         )
 
-    def _sync(self, one: Object, chosen: Setting, revision: Revision) -> Hop:
+    def _sync(self, one: Object, chosen: Setting, revision: Revision, about: Sequence[str]) -> Hop:
         found = where_live(
             self._connection,
             revision.repository,
@@ -277,7 +298,7 @@ class Tracer:
             number=revision.number,
             commit=revision.commit_sha,
             paths=[chosen.path],
-            fields=[chosen.input_field or chosen.field],
+            fields=[chosen.input_field] if chosen.input_field else about,
             only=(one.app_cluster, one.app_namespace, one.application),
         )
         if not found:
@@ -286,13 +307,10 @@ class Tracer:
         words = {LIVE: "live", PARTLY: "partly live", ROLLED_BACK: "rolled back"}
         if deployed.state not in words:
             return _unlinked("sync", deployed.reason)
-        already = f"by {deployed.known_at} already"
-        when = f"since {deployed.since}" if deployed.since else already
-        by = f", {deployed.initiated_by}" if deployed.initiated_by else ""
         return Hop(
             hop="sync",
             grade=deployed.grade,
-            what=f"{words[deployed.state]} {when}{by}",
+            what=f"{words[deployed.state]} {deployed.standing()}",
             reason=deployed.reason,
             evidence=[] if deployed.evidence_position is None else [deployed.evidence_position],
         )
@@ -323,11 +341,17 @@ class Tracer:
         return ", ".join(names), told.pop() if len(told) == 1 else ""
 
 
-def _badness(one: Setting) -> tuple[int, str, int]:
-    """Worst approval first, then what landed last."""
+def _badness(one: Setting, of: Object, narrowed: bool) -> tuple[int, bool, str, int]:
+    """Worst approval first, then what landed last; of a field what holds it before what takes it in."""
     revision = one.revision
     landed = (revision.landed_at, revision.number) if revision is not None else ("", 0)
-    return (VERDICTS.index(one.approval), *landed)
+    holds = not narrowed or bool(one.field) or one.path == of.path
+    return (VERDICTS.index(one.approval), holds, *landed)
+
+
+def _clock(revision: Revision) -> str:
+    told = landed_clock(revision.landed_at, revision.landed_grade, revision.pull_request.merged_at)
+    return f"({told})"
 
 
 def _as_stored(one: Object, field: str) -> str:

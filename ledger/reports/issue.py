@@ -11,13 +11,13 @@ from pathlib import Path
 
 from ledger import auditor, controls, registry
 from ledger.auditor import Session
+from ledger.auditor.recording import login
 from ledger.clock import utc_now
 from ledger.config import Settings
 from ledger.controls import Result
 from ledger.documents import Documents
 from ledger.errors import IntegrityError, LedgerError, NotFoundError, UsageError
 from ledger.events import ControlCounted, Identity, NewEvent, ReportIssued
-from ledger.ingest import login
 from ledger.periods import Period
 from ledger.projector import Projector
 from ledger.reports import templates

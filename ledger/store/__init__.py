@@ -20,7 +20,7 @@ import msgspec
 
 from ledger import codec, contents
 from ledger.contents import Content
-from ledger.errors import IntegrityError, StoreError
+from ledger.errors import DeniedError, IntegrityError, StoreError
 from ledger.events import EnvironmentMapped, NewEvent, RecordedEvent
 from ledger.merkle import TreeHead, extend, leaf_hash, root_from_tiles
 from ledger.store import drivers
@@ -76,6 +76,12 @@ class Store:
     def _check_version(self, url: str) -> None:
         try:
             rows = self.connection.rows("select version_num from alembic_version")
+        except DeniedError:
+            self.close()
+            raise DeniedError(
+                f"this database user may not read the ledger in {_shown(url)}",
+                hint="An auditor's own login asks the views: `ledger sql`. The rest needs the ledger's user.",
+            ) from None
         except StoreError:
             self.close()
             raise _no_ledger(url) from None
@@ -96,7 +102,7 @@ class Store:
 
     def root(self, size: int) -> bytes:
         """The root that the log had when it held `size` events, from its tiles."""
-        return root_from_tiles(size, self._tile)
+        return root_from_tiles(size, self.tile)
 
     def _head_row(self, *, lock: bool) -> tuple[int, bytes, str]:
         suffix = " for update" if lock and self.connection.dialect == POSTGRESQL else ""
@@ -176,13 +182,13 @@ class Store:
 
     def _insert(self, rows: list[drivers.Row], size: int, root: bytes, recorded_at: str) -> None:
         connection = self.connection
-        if root_from_tiles(size, self._tile) != root:
+        if root_from_tiles(size, self.tile) != root:
             raise IntegrityError(
                 f"the tree of the log does not match its head at size {size}; nothing was appended",
                 hint="Someone changed the database. Run `ledger verify`.",
             )
         connection.insert("log_event", EVENT_COLUMNS, rows)
-        extension = extend(size, self._tile, [leaf_hash(row[-1]) for row in rows])
+        extension = extend(size, self.tile, [leaf_hash(row[-1]) for row in rows])
         tiles = [(level, number, data) for (level, number), data in extension.tiles.items()]
         connection.upsert("log_tile", ("level", "number", "hashes"), ("level", "number"), tiles)
         head = extension.head
@@ -194,7 +200,8 @@ class Store:
         columns = ("size", "root", "recorded_at")
         connection.insert("log_tree_head", columns, [(head.size, head.root, recorded_at)])
 
-    def _tile(self, level: int, number: int) -> bytes:
+    def tile(self, level: int, number: int) -> bytes:
+        """The hashes of one tile of the log's tree, as stored; IntegrityError if it is missing."""
         sql = "select hashes from log_tile where level = ? and number = ?"
         rows = self.connection.rows(sql, [level, number])
         if not rows:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ledger.errors import StoreError
+from ledger.errors import DeniedError, StoreError
 
 if TYPE_CHECKING:
     import psycopg
@@ -156,7 +156,8 @@ class SqliteConnection:
             self.execute("commit")
         except BaseException:
             if self._db.in_transaction:
-                self._db.execute("rollback")
+                with suppress(sqlite3.Error):  # what cannot be rolled back goes with the connection
+                    self._db.execute("rollback")
             raise
         finally:
             if not durable:
@@ -210,6 +211,7 @@ class PostgresConnection:
             self._db: psycopg.Connection[Row] = psycopg.connect(
                 driver_url(url), autocommit=True, application_name="ledger"
             )
+            self._db.execute(f"set lock_timeout = '{BUSY_SECONDS}s'")
             if read_only:
                 self._db.execute("set session characteristics as transaction read only")
         except psycopg.Error as error:
@@ -291,11 +293,17 @@ class PostgresConnection:
             text = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             missing = isinstance(error, self._psycopg.errors.UndefinedTable)
             hint = "Run `ledger init` to make or upgrade the database." if missing else ""
+            if isinstance(error, self._psycopg.errors.LockNotAvailable):
+                hint = "Another process may be writing; try again."
+            elif isinstance(error, self._psycopg.OperationalError):
+                hint = "What was recorded is kept. See to the server, then run it again."
             if isinstance(error, self._psycopg.errors.UndefinedColumn):
                 hint = (
                     "The tables are those of another version of the program: run `ledger rebuild`."
                 )
-            raise StoreError(f"the database refused: {text}", hint=hint) from error
+            denied = isinstance(error, self._psycopg.errors.InsufficientPrivilege)
+            kind = DeniedError if denied else StoreError
+            raise kind(f"the database refused: {text}", hint=hint) from error
 
 
 def _percent(sql: str) -> str:
