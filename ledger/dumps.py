@@ -24,6 +24,7 @@ MAX_DOCUMENT: Final = 32 * 2**20
 _LIST: Final = "List"
 # `kubectl get -o yaml`: keys in order, items in the first column, and nothing else there but their dashes.
 _KUBECTL_LIST = re.compile(rb"\A(?:---\s*\n)?apiVersion: \S+\nitems:\n(?=- )")
+_PAGE = re.compile(rb"^metadata:\n(?:  [^\n]*\n)*?  continue: [^\s\"']", re.MULTILINE)
 _MARKED = re.compile(rb"---\s")
 _ITEM = re.compile(rb"^- ", re.MULTILINE)
 _END = re.compile(rb"^[A-Za-z]+:", re.MULTILINE)
@@ -42,6 +43,25 @@ class _Listing(msgspec.Struct, rename="camel"):
     items: list[msgspec.Raw]
     api_version: str = ""
     kind: str = ""
+
+
+class _ListMetadata(msgspec.Struct):
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _Paged(msgspec.Struct):
+    items: list[msgspec.Raw]
+    metadata: _ListMetadata
+
+
+def is_page(data: bytes) -> bool:
+    """Whether a file is a list of which the server says that it goes on, so that more was there."""
+    if data.lstrip()[:1] != b"{":
+        return _PAGE.search(data) is not None
+    try:
+        return bool(msgspec.json.decode(data, type=_Paged).metadata.continue_)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def objects(data: bytes) -> Iterator[Object | Fault]:
@@ -146,7 +166,14 @@ def _opened(place: str, value: Any, depth: int = 0) -> Iterator[Object | Fault]:
         yield _checked(place, value)
         return
     version = value.get("apiVersion", "")
+    is_cut = bool(version) and not kind and bool(items)
     for number, item in enumerate(items, 1):
+        if is_cut and number == len(items):
+            reason = (
+                "the list ends before it says its kind: the file is cut off, and perhaps this item"
+            )
+            yield Fault(_within(place, f"item {number}"), reason)
+            return
         at = _within(place, f"item {number}")
         yield from _item(at, item, version if isinstance(version, str) else "", kind, depth)
 

@@ -447,6 +447,63 @@ def test_files_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> 
     assert files.read(*paths).appended == 0
 
 
+# -- two clusters of one name ----------------------------------------------------------------------
+
+
+def born(uid: str, day: int) -> Json:
+    made = f"2026-01-{day:02}T00:00:00Z"
+    return application(metadata__uid=uid, metadata__creationTimestamp=made)
+
+
+def test_an_application_that_was_made_anew_is_no_other_cluster(files: Files) -> None:
+    files.told(born("old", 1), born("old", 1), born("new", 12), born("new", 12))
+    assert files.gaps() == []
+    assert len(files.ledger.events(ApplicationCreated)) == 2
+    files.read(files.write(born("older", 1) | {}, 1))  # a file of before both
+    assert [gap for gap in files.gaps() if "uid new" in gap] == []
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        {10: born("one", 2), 11: born("two", 1)},  # an older one after a newer one
+        {10: born("one", 1), 13: born("two", 12), 15: born("one", 1)},  # by turns
+        {14: [born("one", 1), born("two", 12)]},  # in one file
+    ],
+    ids=["older", "by turns", "in one file"],
+)
+def test_two_clusters_of_one_name_are_told_in_any_order(
+    tmp_path: Path, days: dict[int, Any]
+) -> None:
+    told = set()
+    for number, order in enumerate(permutations(days)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        files = Files(folder, make_ledger(folder / "ledger"))
+        paths = {day: files.write(content, day) for day, content in days.items()}
+        for day in [*order, *order]:
+            files.read(paths[day])
+        [gap] = files.gaps()
+        told.add(gap)
+        kinds = {one.data.kind for one in files.ledger.events(CollectorGap)}  # type: ignore[union-attr]
+        assert kinds == {"ambiguous"}
+        uids = {
+            one.data.application.uid
+            for one in files.ledger.events(ApplicationCreated)
+            if isinstance(one.data, ApplicationCreated)
+        }
+        assert uids == {"one", "two"}
+        assert files.read(*paths.values()).appended == 0
+    [gap] = told
+    for part in (
+        "the name hub",
+        "argocd/shop",
+        "one (created at 2026-01-",
+        "another --cluster name",
+    ):
+        assert part in gap
+
+
 def test_files_of_one_command_are_read_in_the_order_of_their_times(files: Files) -> None:
     paths = [files.write(moved(path), day) for path, day in (("b", 12), ("a", 11), ("c", 13))]
     files.read(*paths)

@@ -210,7 +210,7 @@ def check_live(folder: Path) -> None:
     )
     derived = [one for one in found if one[4] == "derived"]
     assert Counter(one[1] for one in derived) == truths.DERIVED
-    assert {one[5] for one in derived} == {None}
+    assert {one[5] for one in derived} == {truths.UNAPPROVED}  # as what they were made of
     query = (
         "select kind, namespace, name, first_seen, coalesce(closed_at, ''), closed_by, fields "
         "from drift_episodes order by first_seen"

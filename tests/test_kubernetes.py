@@ -25,6 +25,7 @@ from ledger.events import (
     ApplicationDeleted,
     ClusterSurveyed,
     CollectorGap,
+    Identity,
     LiveObserved,
     LiveRemoved,
     SyncApplied,
@@ -81,6 +82,19 @@ class Files:
     def read(self, *files: Path, cluster: str = "prod-eu") -> Outcome:
         given = Import(files=files, cluster=cluster)
         return import_files(self.ledger.settings, "kubernetes", given, clock=lambda: AT)
+
+    def read_all(self, *files: Path, person: str = "ann") -> Outcome:
+        """Reads files of which a person says that they hold everything."""
+        given = Import(files=files, cluster="prod-eu", stated_by=Identity(login=person))
+        return import_files(self.ledger.settings, "kubernetes", given, clock=lambda: AT)
+
+    def gone(self) -> list[tuple[str, str, str]]:
+        """(day, name, who says so) of each removal, in order."""
+        return [
+            (one.data.observed_at[:10], one.data.name, getattr(one.data.stated_by, "login", ""))
+            for one in self.ledger.events(LiveRemoved)
+            if isinstance(one.data, LiveRemoved)
+        ]
 
     def live(self) -> list[tuple[str, str]]:
         """(day, what) of each observation, in order of the log."""
@@ -305,6 +319,118 @@ def test_a_dump_removes_nothing_because_it_may_have_been_chosen(files: Files) ->
     assert files.ledger.events(LiveRemoved) == []
     surveys = [one.data for one in files.ledger.events(ClusterSurveyed)]
     assert all(isinstance(one, ClusterSurveyed) and one.partial for one in surveys)
+
+
+# -- files of which a person says that they hold everything -----------------------------------------
+
+
+def elsewhere(one: Json, namespace: str) -> Json:
+    return {**one, "metadata": {**one["metadata"], "namespace": namespace}}
+
+
+def test_what_a_complete_dump_lacks_is_gone_on_a_persons_word(files: Files) -> None:
+    before = [deployment("api"), deployment("web"), config_map()]
+    before.append(elsewhere(deployment("far"), "other"))
+    files.read(files.write(listed(*before), 10))
+    dump = files.write(deployment("api"), 11)
+    files.read(dump)
+    assert files.gone() == []
+    files.read_all(dump)
+    assert files.gone() == [("2024-01-11", "web", "ann")]  # neither another kind nor namespace
+    survey = files.ledger.events(ClusterSurveyed)[-1].data
+    assert isinstance(survey, ClusterSurveyed)
+    assert (survey.partial, survey.stated_by) == (False, Identity(login="ann"))
+    assert [(one.kind, one.namespace, one.count) for one in survey.scopes] == [
+        ("Deployment", "shop", 1)
+    ]
+    assert files.read_all(dump).appended == 0
+    assert files.read_all(dump, person="bob").appended == 0
+
+
+def test_the_files_of_one_command_are_one_look(files: Files) -> None:
+    files.read(files.write(listed(*(deployment(one) for one in "abc")), 10))
+    files.read_all(files.write(deployment("a"), 11), files.write(deployment("b"), 12))
+    assert files.gone() == [("2024-01-12", "c", "ann")]
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ('{"apiVersion": "v1", "ki', "it is cut off"),
+        (listed(deployment("b"), {"kind": "A"}), "no apiVersion"),
+        (listed(), "it holds no objects"),
+        (
+            {**listed(deployment("b")), "metadata": {"continue": "abc"}},
+            "one page of a longer list",
+        ),
+        ("apiVersion: v1\nitems: []\nkind: List\nmetadata:\n  continue: abc\n", "no objects"),
+        (
+            "apiVersion: v1\nitems:\n- apiVersion: v1\n  kind: A\n  metadata:\n    name: x\n",
+            "the file is cut off",
+        ),
+        (kube_system("another"), "another cluster"),
+    ],
+)
+def test_nothing_is_complete_where_a_part_cannot_be_read(
+    files: Files, broken: Any, why: str
+) -> None:
+    files.read(files.write(listed(kube_system(), deployment("api"), deployment("web")), 10))
+    good = files.write(deployment("api"), 11)
+    files.read_all(good, files.write(broken, 11))
+    assert files.gone() == []
+    told = [gap for gap in files.gaps() if gap.startswith("the files are not complete")]
+    assert len(told) == 1
+    assert why in told[0]
+    assert not any(
+        isinstance(one.data, ClusterSurveyed) and one.data.stated_by
+        for one in files.ledger.events(ClusterSurveyed)
+    )
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_complete_dumps_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
+    files = Files(tmp_path, make_ledger(tmp_path / "ledger"))
+    days = [
+        [deployment("api"), deployment("web")],
+        [deployment("api")],  # complete: web is gone
+        [deployment("api"), deployment("web")],
+        [deployment("api", 5)],
+    ]
+    paths = [files.write(listed(*one), 10 + day) for day, one in enumerate(days)]
+    for _ in range(2):
+        for number in order:
+            (files.read_all if number == 1 else files.read)(paths[number])
+    web = sorted(
+        (one.data.observed_at[:10], isinstance(one.data, LiveObserved))
+        for one in files.ledger.events(LiveObserved, LiveRemoved)
+        if isinstance(one.data, LiveObserved | LiveRemoved) and one.data.name == "web"
+    )
+    assert web == [("2024-01-10", True), ("2024-01-11", False), ("2024-01-12", True)]
+
+
+def test_only_dumps_of_clusters_can_be_complete(files: Files) -> None:
+    given = Import(files=[files.write("{}")], cluster="hub", stated_by=Identity(login="ann"))
+    with pytest.raises(UsageError, match="are never complete"):
+        import_files(files.ledger.settings, "argocd", given)
+
+
+# -- who owns it -----------------------------------------------------------------------------------
+
+
+def test_an_owner_is_told_with_its_group_and_uid_and_another_one_is_a_change(files: Files) -> None:
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "controller": True}
+    files.read(files.write(config_map(), 10))
+    owned = config_map()
+    owned["metadata"]["ownerReferences"] = [owner | {"uid": "u1"}]
+    files.read(files.write(owned, 11))
+    owned["metadata"]["ownerReferences"] = [owner | {"uid": 7}]
+    files.read(files.write(owned, 12))
+    told = [
+        (one.data.owner, one.data.owner_group, one.data.owner_uid)
+        for one in files.ledger.events(LiveObserved)
+        if isinstance(one.data, LiveObserved)
+    ]
+    assert told == [("", "", ""), ("ReplicaSet/r", "apps", "u1"), ("ReplicaSet/r", "apps", "")]
 
 
 # -- which cluster it is -------------------------------------------------------------------------
@@ -713,6 +839,27 @@ def test_a_dump_between_two_polls_is_not_forgotten(polled: Polled) -> None:
     assert polled.poll().appended == 0
 
 
+def test_a_persons_word_between_two_polls_is_checked_by_the_next(polled: Polled) -> None:
+    def state(seconds: float) -> None:
+        dump = polled.folder / "dump.json"
+        dump.write_text(json.dumps(deployment("api")) + " " * int(seconds % 7))
+        os.utime(dump, (seconds, seconds))
+        given = Import(files=[dump], cluster="prod-eu", stated_by=Identity(login="ann"))
+        now = polled.ledger.now
+        import_files(polled.ledger.settings, "kubernetes", given, clock=lambda: now)
+
+    polled.fake.objects += [deployment("api"), deployment("web"), deployment("old")]
+    polled.poll()
+    state(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
+    assert "gone" not in dict(polled.live())  # it was of before the poll
+    polled.poll()
+    state(polled.ledger.clock.timestamp())
+    assert polled.live()[-2:] == [("gone", "old"), ("gone", "web")]
+    polled.fake.objects = [one for one in polled.fake.objects if one["metadata"]["name"] != "old"]
+    polled.poll()
+    assert polled.live()[-3:] == [("gone", "old"), ("gone", "web"), ("seen", "web")]
+
+
 def test_another_cluster_under_the_same_name_is_refused(polled: Polled) -> None:
     polled.fake.objects += [deployment("api")]
     polled.poll()
@@ -830,6 +977,27 @@ def test_polled_applications_appear_change_and_go(polled_anywhere: Polled) -> No
     assert len(polled.ledger.events(SyncApplied)) == 4
     [row] = polled.ledger.rows("select present, uid, syncs from applications")
     assert row == (1, "u2", 4)
+
+
+def test_a_poll_finds_that_a_file_was_of_another_cluster(polled: Polled) -> None:
+    def born(uid: str, year: int) -> Json:
+        one = shop()
+        one["metadata"] |= {"uid": uid, "creationTimestamp": f"{year}-01-01T00:00:00Z"}
+        return one
+
+    polled.fake.objects.append(born("polled", 2020))
+    polled.poll("argo")
+    file = polled.folder / "app.json"
+    file.write_text(json.dumps(born("handed over", 2021)))
+    seconds = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(file, (seconds, seconds))
+    given = Import(files=[file], cluster="prod-eu")
+    import_files(polled.ledger.settings, "argocd", given, clock=lambda: polled.ledger.now)
+    polled.poll("argo")
+    [gap] = [one for one in gaps(polled.ledger) if "two clusters" in one]
+    assert "uid polled" in gap
+    polled.poll("argo")
+    assert len([one for one in gaps(polled.ledger) if "two clusters" in one]) == 1
 
 
 def test_an_application_is_gone_only_after_a_whole_listing(polled: Polled) -> None:

@@ -576,7 +576,9 @@ class World:
         )
         self._note(f"live/{kind}/{name}/{hour}", data, kept)
 
-    def gone(self, hour: int, body: Body, namespace: str = "team-a") -> None:
+    def gone(
+        self, hour: int, body: Body, namespace: str = "team-a", stated_by: Identity | None = None
+    ) -> None:
         data = LiveRemoved(
             cluster=CLUSTER,
             api_group=split_api_version(body["apiVersion"]),
@@ -584,6 +586,7 @@ class World:
             namespace=namespace,
             name=body["metadata"]["name"],
             observed_at=at(hour),
+            stated_by=stated_by,
         )
         self._note(f"gone/{body['kind']}/{data.name}/{hour}", data)
 
@@ -609,12 +612,16 @@ class World:
             )  # fmt: skip
             self._note(f"{forge}/review/r{number}", review)
 
-    def survey(self, hour: int, *scopes: str) -> None:
+    def survey(
+        self, hour: int, *scopes: str, namespace: str = "", stated_by: Identity | None = None
+    ) -> None:
         counted = [
-            ScopeCounted(api_group=group, kind=kind, count=1)
+            ScopeCounted(api_group=group, kind=kind, namespace=namespace, count=1)
             for group, _, kind in (one.partition("/") for one in scopes or SCOPES)
         ]
-        data = ClusterSurveyed(cluster=CLUSTER, observed_at=at(hour), scopes=counted)
+        data = ClusterSurveyed(
+            cluster=CLUSTER, observed_at=at(hour), scopes=counted, stated_by=stated_by
+        )
         self._note(f"survey/{hour}", data)
 
     def _note(self, key: str, data: Event, kept: Sequence[Content] = ()) -> None:
@@ -830,7 +837,7 @@ def test_what_the_application_does_not_declare_is_extra_and_what_controllers_mak
     world.tell()
     states = world.states()
     assert states["more"] == ("extra", "unexplained", "inferred")
-    assert states["api-77"] == states["api-1"] == ("derived", None, "inferred")
+    assert states["api-77"] == states["api-1"] == ("derived", "unknown", "inferred")
     assert states["stray"] == ("extra", "unexplained", "unlinked")
     assert states["default"] == ("derived", None, "inferred")
 
@@ -1083,6 +1090,18 @@ def test_an_approved_edit_does_not_launder_an_unapproved_one(
 # -- order, batches, rebuild -----------------------------------------------------------------------
 
 
+def owners(world: World) -> None:
+    """What controllers made, with the uids of their owners, and a person's word that one is not there."""
+    replicas = plain("ReplicaSet", "api-1", "apps/v1")
+    owner: dict[str, Any] = {"tracked": "", "owner": "Deployment/api", "owner_group": "apps"}
+    world.live(9, replicas, **owner, owner_uid="uid-d", uid="uid-r")
+    owner |= {"owner": "ReplicaSet/api-1", "owner_uid": "uid-r"}
+    world.live(9, plain("Pod", "api-1-x"), **owner)
+    owner |= {"owner": "Job/nosuch", "owner_group": "batch"}
+    world.live(9, plain("Pod", "lost"), **owner)
+    world.survey(15, "batch/Job", namespace="team-a", stated_by=Identity(login="ann"))
+
+
 def story(world: World, delete: bool = False) -> None:
     """Everything that a controller and a cluster may tell, in order of time."""
     commits = world.repo.chain()
@@ -1126,6 +1145,8 @@ def story(world: World, delete: bool = False) -> None:
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data-db-0"}}
     world.live(9, sets, tracked="")
     world.live(9, claim, tracked="")
+    owners(world)
+    world.gone(16, labelled, stated_by=Identity(login="ann"))
     world.application(10, name="second", path="base", into="team-b")
     world.sync(11, commits[-1], name="second", path="base")
     world.live(12, running("v0"), namespace="team-b", tracked="second")
@@ -1230,12 +1251,13 @@ def test_what_only_says_that_a_controller_made_it_is_extra(world: World) -> None
     world.live(2, plain("Endpoints", "away", subsets=[{"addresses": [{"ip": "6.6.6.6"}]}]))
     token = plain("Secret", "token", type="kubernetes.io/service-account-token")
     world.live(2, token, tracked="")
+    world.survey(3, "/Pod", "apps/ReplicaSet", "/Service", "/ServiceAccount")
     world.tell()
     found = world.states()
     assert {one[0] for one in found.values()} == {"extra"}
     assert {one[1] for one in found.values()} == {"unexplained"}
     assert len(found) == 6
-    assert world.reason("shell") == "ReplicaSet/nosuch, which is said to own it, was not seen"
+    assert world.reason("shell") == "ReplicaSet/nosuch, which is said to own it, is not there"
 
 
 def test_what_is_owned_by_something_that_nobody_declares_is_extra(world: World) -> None:
@@ -1257,7 +1279,7 @@ def test_what_is_owned_by_something_that_nobody_declares_is_extra(world: World) 
 def test_what_a_controller_made_is_judged_again_when_its_owners_change(world: World) -> None:
     world.live(2, plain("Pod", "api-1-x"), tracked="", owner="ReplicaSet/api-1")
     world.tell()
-    assert world.state("api-1-x") == "extra"
+    assert world.state("api-1-x") == "unknown"
     world.live(2, plain("ReplicaSet", "api-1", "apps/v1"), tracked="", owner="Deployment/api")
     world.live(2, running("v1"))
     world.tell()
@@ -1271,6 +1293,126 @@ def test_what_a_controller_made_is_judged_again_when_its_owners_change(world: Wo
     before = world.tables()
     world.ledger.rebuild()
     assert world.tables() == before
+
+
+def owned(world: World, hour: int, owner_uid: str = "uid-d", **more: Any) -> None:
+    """A replica set that says that a declared deployment owns it, and which by uid."""
+    facts: dict[str, Any] = {"tracked": "", "owner": "Deployment/api", "owner_group": "apps"}
+    replicas = plain("ReplicaSet", "api-1", "apps/v1")
+    world.live(hour, replicas, owner_uid=owner_uid, uid="uid-r", **facts, **more)
+
+
+def test_an_owner_is_known_by_its_uid(world: World) -> None:
+    world.application()
+    world.live(2, running("v1"), uid="uid-d")
+    owned(world, 2)
+    pod = plain("Pod", "api-1-x")
+    facts: dict[str, Any] = {"tracked": "", "owner": "ReplicaSet/api-1", "owner_group": "apps"}
+    world.live(2, pod, owner_uid="uid-r", **facts)
+    world.live(2, plain("Pod", "old"), owner_uid="uid-of-before", **facts)
+    world.live(2, plain("Pod", "named"), **facts)
+    elsewhere = {**facts, "owner_group": "evil.example"}
+    world.live(2, plain("Pod", "odd"), owner_uid="uid-r", **elsewhere)
+    world.tell()
+    assert world.reason("api-1") == "Deployment/api owns it"
+    made = "ReplicaSet/api-1 owns it, and was made of Deployment/api"
+    assert (world.state("api-1-x"), world.reason("api-1-x")) == ("derived", made)
+    assert world.state("old") == "extra"
+    assert world.reason("old").endswith("has another uid now than the one that it names")
+    assert world.state("named") == "derived"
+    assert world.reason("named") == f"{made}; that is by name only, for no uid is known"
+    assert world.reason("odd") == "ReplicaSet/api-1, which is said to own it, was not looked at"
+
+
+def test_an_owner_that_was_made_anew_no_longer_owns_what_it_left_behind(world: World) -> None:
+    world.application()
+    world.live(2, running("v1"), uid="uid-d")
+    owned(world, 2)
+    world.tell()
+    assert world.state("api-1") == "derived"
+    world.live(3, running("v2"), uid="uid-e")
+    world.tell()
+    assert world.state("api-1") == "extra"
+    before = world.tables()
+    world.ledger.rebuild()
+    assert world.tables() == before
+
+
+def test_an_owner_that_nobody_looked_for_is_no_proof_of_anything(world: World) -> None:
+    facts: dict[str, Any] = {"tracked": "", "owner_uid": "u", "owner_group": "cert.example"}
+    world.live(2, plain("Secret", "tls"), owner="Certificate/tls", **facts)
+    impossible = {**facts, "owner_group": "apps"}
+    world.live(2, plain("ConfigMap", "odd"), owner="ReplicaSet/any", **impossible)
+    world.tell()
+    assert world.states()["tls"] == ("unknown", "unknown", "unlinked")
+    assert world.reason("tls") == "Certificate/tls, which is said to own it, was not looked at"
+    assert world.state("odd") == "extra"
+    world.survey(1, "cert.example/Certificate")
+    world.tell()
+    assert world.state("tls") == "unknown"  # it may have been made since
+    world.survey(3, "cert.example/Certificate")
+    world.tell()
+    assert world.states()["tls"] == ("extra", "unexplained", "unlinked")
+    assert world.reason("tls") == "Certificate/tls, which is said to own it, is not there"
+
+
+def test_a_static_pod_says_that_a_node_runs_it_from_a_file(world: World) -> None:
+    facts: dict[str, Any] = {"tracked": "", "owner": "Node/n1", "owner_uid": "u"}
+    static = plain("Pod", "etcd-n1", spec={"nodeName": "n1"})
+    static["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "0af"}
+    world.live(2, static, **facts)
+    world.live(2, plain("Pod", "forged"), **facts)
+    world.tell()
+    assert world.state("etcd-n1") == world.state("forged") == "extra"
+    assert "the node n1 runs that from a file of its own" in world.reason("etcd-n1")
+    assert "no mark of a static pod" in world.reason("forged")
+
+
+def test_what_was_made_of_an_object_is_approved_as_that_is(world: World) -> None:
+    world.application()
+    world.sync(1, world.repo.tip())
+    world.pull_request(1, world.repo.tip(), approved=False)
+    world.live(2, running("v1"), uid="uid-d")
+    owned(world, 2)
+    pod: dict[str, Any] = {"owner": "ReplicaSet/api-1", "owner_uid": "uid-r"}
+    world.live(2, plain("Pod", "p"), tracked="", owner_group="apps", **pod)
+    world.live(2, plain("ServiceAccount", "default"), tracked="")
+    world.tell()
+    sql = "select name, approval, made_of from live_resources where state = 'derived' order by 1"
+    unapproved = [(name, "unapproved", "Deployment/api") for name in ("api-1", "p")]
+    nothing = ("default", None, "")
+    assert sorted(map(tuple, world.ledger.rows(sql))) == sorted([*unapproved, nothing])
+    world.live(3, running("v1", replicas=9), uid="uid-d")
+    world.tell()
+    unexplained = [(name, "unexplained", "Deployment/api") for name in ("api-1", "p")]
+    assert sorted(map(tuple, world.ledger.rows(sql))) == sorted([*unexplained, nothing])
+
+
+def test_that_an_object_is_absent_may_be_a_persons_word(world: World) -> None:
+    ann = Identity(login="ann")
+    world.application()
+    world.sync(1, world.repo.tip())
+    world.live(2, running("v1"))
+    world.gone(3, running("v1"), stated_by=ann)
+    world.survey(3, "networking.k8s.io/NetworkPolicy", namespace="team-a", stated_by=ann)
+    world.tell()
+    for name in ("api", "allow"):
+        assert world.states()[name] == ("absent", "unexplained", "inferred")
+        assert "is the word of ann" in world.reason(name)
+    world.survey(4)
+    world.tell()
+    assert "ann" not in world.reason("api") + world.reason("allow")
+    before = world.tables()
+    world.ledger.rebuild()
+    assert world.tables() == before
+
+
+def test_files_without_namespaces_say_nothing_of_all_namespaces(world: World) -> None:
+    world.application()
+    world.sync(1, world.repo.tip())
+    world.survey(3, "apps/Deployment", "rbac/Role", stated_by=Identity(login="ann"))
+    world.tell()
+    assert world.state("api") == "not_observed"
 
 
 def test_what_the_cluster_brings_is_derived_by_what_it_holds(world: World) -> None:

@@ -423,7 +423,7 @@ LIVE: Final = (
     _live("payments-staging", "NetworkPolicy", "payments", _SYNCED, UNAPPROVED),
     _live("payments-staging", "NetworkPolicy", "default-deny", _SYNCED, APPROVED),
 )
-# What controllers make of the Deployment `payments`: there is nothing to approve but the Deployment.
+# What controllers make of the Deployment `payments`: they are approved as that is.
 DERIVED: Final = {"ReplicaSet": 1, "Pod": 3}
 
 DRIFTS: Final = (

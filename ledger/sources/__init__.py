@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ledger.contents import Content
-from ledger.events import NewEvent, RecordedEvent
+from ledger.events import Identity, NewEvent, RecordedEvent
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -115,10 +115,14 @@ class Configured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """Files that a person hands over, and what they say about them: the cluster that they came from."""
+    """Files that a person hands over, and what they say about them: the cluster that they came from.
+
+    `stated_by` is the person where they state that the files together hold everything of what they show.
+    """
 
     files: Sequence[Path]
     cluster: str = ""
+    stated_by: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,11 +148,13 @@ class Source:
 
     `pull` reads a `[[source]]` from a cursor on, with the `options` made of its settings. `read` takes files
     (`ledger import KIND FILE...`), one or more batches each, and never raises for one bad file: it
-    yields a `collector.gap` that names it. `webhook` reads what is delivered to `ledger serve`.
+    yields a `collector.gap` that names it; `completes` where it understands a person's word that the files
+    hold everything. `webhook` reads what is delivered to `ledger serve`.
     """
 
     kind: str
     options: Callable[[Configured], Any] | None = None
     pull: Callable[[Any, bytes, Tools], Iterator[Batch]] | None = None
     read: Callable[[Import, Tools], Iterator[Batch]] | None = None
+    completes: bool = False
     webhook: Webhook | None = None

@@ -4,13 +4,16 @@ A fact about an object is told when it differs from what the last look before ha
 looks and not by the order in which files are handed over. A file that is older than others may show a
 state between two looks that were the same; what the later of them saw is then told, too. For that, the
 survey of each file keeps the list of what it held.
+
+A file lacks what was left out of it. Only where a person states that the files of a look hold everything of
+the scopes that they show, what they lack is gone: that is their word, and recorded as theirs.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +27,7 @@ from ledger.errors import SourceError, UsageError
 from ledger.events import (
     ClusterSurveyed,
     CollectorGap,
+    Identity,
     NewEvent,
     RecordedEvent,
     ScopeCounted,
@@ -34,6 +38,9 @@ from ledger.sources import Configured, Stored, Tools
 
 GONE: Final = ""
 MAX_TEXT: Final = 16 * 2**20
+
+
+Scope = tuple[str, str, str]  # group, kind, namespace
 
 
 class Name(NamedTuple):
@@ -48,6 +55,11 @@ class Name(NamedTuple):
     def path(self) -> str:
         """The name as a part of keys."""
         return "/".join(map(part, self))
+
+    @property
+    def scope(self) -> Scope:
+        """What is listed together with it."""
+        return self[:3]
 
 
 def part(text: str) -> str:
@@ -90,15 +102,33 @@ def history(events: Iterable[RecordedEvent], read: Read) -> list[Known]:
     return sorted(Known(at, state, event.position, event) for (at, state), event in found)
 
 
+class Later(NamedTuple):
+    """A recorded look at a later time: what it held, and the scopes of which `stated_by` says that is all."""
+
+    at: str
+    objects: dict[Name, str]
+    scopes: frozenset[Scope] = frozenset()
+    stated_by: Identity | None = None
+
+    def state(self, name: Name) -> str | None:
+        """The state in which it showed an object; None where it tells nothing of it."""
+        if self.stated_by is None:
+            return self.objects.get(name)
+        return GONE if name.scope in self.scopes and name not in self.objects else None
+
+
+Again = Callable[[RecordedEvent | None, Later], NewEvent]
+
+
 @dataclass(slots=True)
 class Look:
-    """One look at a cluster: `feed` tells apart what is looked at, `later` are the files after it."""
+    """One look at a cluster: `feed` tells apart what is looked at, `later` are the looks after it."""
 
     feed: str
     cluster: str
     at: str
     read: Read
-    later: list[tuple[str, dict[Name, str]]] = field(default_factory=list)
+    later: list[Later] = field(default_factory=list)
     seen: dict[Name, str] = field(default_factory=dict)
 
     def news(
@@ -107,29 +137,30 @@ class Look:
         state: str,
         told: Sequence[RecordedEvent],
         tell: Callable[[], NewEvent],
-        retell: Callable[[RecordedEvent, str], NewEvent],
+        again: Again,
     ) -> list[NewEvent]:
         """The events that say what this look saw of an object, none where nothing is new.
 
-        `told` is every event about it. `retell` says that what an event told was so at a later look, too.
+        `told` is every event about it. `again` says that what an event told was so at a later look, too,
+        or that the object was gone then, where there is no such event.
         """
-        self.seen[name] = state
+        if state != GONE:
+            self.seen[name] = state
         known = history(told, self.read)
         place = bisect_right([one.at for one in known], self.at)
         before = known[place - 1] if place else None
-        if before is not None and before.state == state:
-            return []
-        if any((one.at, one.state) == (self.at, state) for one in known):
-            return []  # two files of one time show two states: both are told already
+        was = before.state if before is not None else GONE
+        if was == state or any((one.at, one.state) == (self.at, state) for one in known):
+            return []  # else two files of one time show two states: both are told already
         events = [tell()]
-        if before is not None and before.state != GONE:
-            until = known[place].at if place < len(known) else None
-            for at, objects in self.later:
-                if until is not None and at >= until:
-                    break
-                if objects.get(name) == before.state:
-                    events.append(retell(before.event, at))
-                    break
+        until = known[place].at if place < len(known) else None
+        for later in self.later:
+            if until is not None and later.at >= until:
+                break
+            if later.state(name) == was:
+                told_before = before.event if before is not None and was != GONE else None
+                events.append(again(told_before, later))
+                break
         return events
 
 
@@ -167,32 +198,74 @@ def open_file(
     """
     prefix = f"dump/{feed}/{part(cluster)}/"
     same = f"{prefix}{hashlib.sha256(data).hexdigest()[:32]}/"
-    surveys = [
+    surveys = _surveys(prefix, tools)
+    at = modified
+    if not modified or modified > tools.now:
+        at = min([one.observed_at for key, one in surveys if key.startswith(same)] or [tools.now])
+    return Look(feed, cluster, at, read, _after(at, surveys, tools)), same + at
+
+
+def look_again(feed: str, cluster: str, at: str, tools: Tools, read: Read) -> Look:
+    """A look at a time that files had."""
+    surveys = _surveys(f"dump/{feed}/{part(cluster)}/", tools)
+    return Look(feed, cluster, at, read, _after(at, surveys, tools))
+
+
+def _surveys(prefix: str, tools: Tools) -> list[tuple[str, ClusterSurveyed]]:
+    return [
         (event.key, event.data)
         for event in tools.told(prefix)
         if isinstance(event.data, ClusterSurveyed)
     ]
-    at = modified
-    if not modified or modified > tools.now:
-        at = min([one.observed_at for key, one in surveys if key.startswith(same)] or [tools.now])
+
+
+def _after(at: str, surveys: Iterable[tuple[str, ClusterSurveyed]], tools: Tools) -> list[Later]:
+    """The looks after a time, in order of time."""
     later = sorted(
-        (one.observed_at, one.objects) for _, one in surveys if one.observed_at > at and one.objects
+        ((one.observed_at, one.objects, one) for _, one in surveys), key=lambda one: one[:2]
     )
-    lists = [(when, read_objects(tools.content(objects))) for when, objects in later]
-    return Look(feed, cluster, at, read, lists), same + at
+    return [
+        Later(when, read_objects(tools.content(objects)), scopes_of(one), one.stated_by)
+        for when, objects, one in later
+        if when > at and objects
+    ]
 
 
-def files_since(
-    feed: str, cluster: str, position: int, tools: Tools
-) -> tuple[int, dict[Name, str]]:
-    """What the files recorded from a position on held, and the position after the last of them."""
-    held: dict[Name, str] = {}
+def scopes_of(survey: ClusterSurveyed) -> frozenset[Scope]:
+    """The scopes that a survey covered."""
+    return frozenset((one.api_group, one.kind, one.namespace) for one in survey.scopes)
+
+
+def lists_of(feed: str, cluster: str, tools: Tools) -> list[tuple[str, str]]:
+    """The time of each file that was read, and the digest of the list of what it held."""
+    surveys = _surveys(f"dump/{feed}/{part(cluster)}/", tools)
+    return [(one.observed_at, one.objects) for _, one in surveys if one.objects]
+
+
+class Handed(NamedTuple):
+    """What files said since a look: objects that they held, and scopes that they were all of."""
+
+    position: int
+    objects: frozenset[Name]
+    scopes: frozenset[Scope]
+
+    def concern(self, name: Name) -> bool:
+        """Whether they may have told something of an object."""
+        return name in self.objects or name.scope in self.scopes
+
+
+def files_since(feed: str, cluster: str, position: int, tools: Tools) -> Handed:
+    """What the files recorded from a position on told of, and the position after the last of them."""
+    held: set[Name] = set()
+    scopes: set[Scope] = set()
     for event in tools.told(f"dump/{feed}/{part(cluster)}/"):
         if event.position >= position and isinstance(event.data, ClusterSurveyed):
             position = event.position + 1
             if event.data.objects:
-                held |= read_objects(tools.content(event.data.objects))
-    return position, held
+                held |= read_objects(tools.content(event.data.objects)).keys()
+            if event.data.stated_by is not None:
+                scopes |= scopes_of(event.data)
+    return Handed(position, frozenset(held), frozenset(scopes))
 
 
 def objects_text(seen: dict[Name, str]) -> bytes:
@@ -217,6 +290,27 @@ def count_scopes(names: Iterable[Name]) -> list[ScopeCounted]:
         ScopeCounted(api_group=group, kind=kind, namespace=namespace, count=count)
         for (group, kind, namespace), count in sorted(counts.items())
     ]
+
+
+def stated_survey(
+    look: Look, held: dict[Name, str], files: Collection[str], person: Identity, tools: Tools
+) -> tuple[list[NewEvent], list[Content]]:
+    """The survey of files, given by digest, that together held everything, as a person states.
+
+    Who stated it first stands for all who do.
+    """
+    key = f"dump/{look.feed}/{part(look.cluster)}/complete/{digest(sorted(files))[:32]}/"
+    if tools.told(key):
+        return [], []
+    stored = tools.store("objects.json", objects_text(held))
+    data = ClusterSurveyed(
+        cluster=look.cluster,
+        observed_at=look.at,
+        scopes=count_scopes(held),
+        objects=stored.digest,
+        stated_by=person,
+    )
+    return [survey_event(key + look.at, look.feed, data)], stored.contents
 
 
 def survey_of_file(

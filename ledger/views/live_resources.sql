@@ -8,7 +8,8 @@
 -- application: The application that it belongs to; empty where none is known.
 -- repository: The repository that declares it; empty where none is known.
 -- state: in_sync, pending (Git is ahead), rolled_back (as a sync back to an older revision made it), drifted, absent (declared and not there), extra (there, and nobody declares it), derived (made by a controller), not_observed (declared, and nobody looked), unknown (the reason says why).
--- approval: approved, waived, unknown, unapproved or unexplained: the worst over the changes that set its fields; unexplained where something of it is not from Git. Null where there is nothing to approve.
+-- approval: approved, waived, unknown, unapproved or unexplained: the worst over the changes that set its fields; unexplained where something of it is not from Git. Of a derived object that of the object in made_of. Null where there is nothing to approve.
+-- made_of: The declared object that a derived object was made of, as Kind/name; empty for all others, and where the cluster brings it by itself.
 -- grade: How well the state is known: reported, inferred or unlinked.
 -- synced_commit_sha: The revision that was applied last; empty where none is known.
 -- changed_commit_sha: The revision that last changed what is declared of it; empty where none is known.
@@ -37,11 +38,11 @@ with told as (
 )
 select l.cluster, l.api_group, l.kind, l.namespace, l.name, l.observed_at, l.application, l.repository,
        l.state,
-       case when l.state in ('derived', 'not_observed') then null
-            when l.state in ('drifted', 'absent', 'extra') then 'unexplained'
+       case when d.state in ('derived', 'not_observed') then null
+            when d.state in ('drifted', 'absent', 'extra') then 'unexplained'
             else case t.worst when 0 then 'approved' when 1 then 'waived' when 2 then 'unknown'
               when 3 then 'unapproved' when 4 then 'unexplained' else 'unknown' end end as approval,
-       l.grade, l.synced_commit_sha, l.changed_commit_sha,
+       case when l.maker = '' then '' else coalesce(d.kind || '/' || d.name, '') end as made_of, l.grade, l.synced_commit_sha, l.changed_commit_sha,
        (select x.number from model_link x where x.repository = l.repository
           and x.commit_sha = l.changed_commit_sha and x.best = 1) as pull_request,
        l.reason, l.branch, l.path,
@@ -57,4 +58,5 @@ select l.cluster, l.api_group, l.kind, l.namespace, l.name, l.observed_at, l.app
        l.app_namespace as application_namespace, l.app_cluster as controller_cluster,
        l.evidence_position, l.recorded_at
 from model_live_state l
-left join told t on t.object = l.object
+left join model_live_state d on d.object = case when l.maker = '' then l.object else l.maker end
+left join told t on t.object = d.object

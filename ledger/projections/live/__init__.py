@@ -11,7 +11,7 @@ __all__ = ["PROJECTION", "EpisodeRow", "LiveRow", "OriginRow"]
 
 PROJECTION = Projection(
     name="live",
-    version=1,
+    version=2,
     tables=TABLES,
     handles=HANDLES,
     project=project,

@@ -68,7 +68,7 @@ class Gatherer:
     def evidence(self, identity: Identity, last: LookRow | None, owner: Owner) -> Evidence:
         """Everything that the state of an object is judged by."""
         app = owner.app
-        at = self._looks.last_time(identity, last)
+        at, stated_by = self._looks.last_time(identity, last)
         sync = self.sync_at(app, identity, at) if app.present else None
         synced, commit, why = self.synced(app, identity, sync)
         tip, why_not = self._tip(app, identity)
@@ -86,6 +86,7 @@ class Gatherer:
             managers=self._looks.managers(last),
             application=app.name.application,
             scaled_by=self._scaled_by(identity, tip),
+            stated_by=stated_by,
             rules=app.rules,
         )
 
@@ -181,6 +182,7 @@ class Gatherer:
             bases,
             [evidence.synced_at, evidence.synced_commit, evidence.rolled_back],
             [evidence.why_unknown, evidence.scaled_by, evidence.looked, hidden, maker],
+            evidence.stated_by,
         ]
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 

@@ -41,7 +41,8 @@ class Evidence:
 
     `live` is None where the object is gone or was never seen; `looked` tells that somebody looked.
     `synced` and `tip` are None where that revision, or what it declares, cannot be known; `why_unknown`
-    says why. `synced_at` is empty where no sync is recorded.
+    says why. `synced_at` is empty where no sync is recorded. `stated_by` is the person on whose word
+    alone it is gone.
     """
 
     identity: Identity
@@ -58,17 +59,22 @@ class Evidence:
     managers: Value = None
     application: str = ""
     scaled_by: str = ""
+    stated_by: str = ""
     rules: tuple[Ignore, ...] = ()
 
 
 class Judgement(NamedTuple):
-    """The verdict; `basis` is what the object was held against, `comparison` how they differ."""
+    """The verdict; `basis` is what the object was held against, `comparison` how they differ.
+
+    `maker` is the declared object that a derived one was made of.
+    """
 
     state: str
     grade: str
     reason: str
     basis: Declared | None = None
     comparison: Comparison | None = None
+    maker: Identity | None = None
 
 
 def held_against(evidence: Evidence, declared: Declared) -> Comparison | None:
@@ -93,7 +99,11 @@ def held_against(evidence: Evidence, declared: Declared) -> Comparison | None:
 def judge(evidence: Evidence) -> Judgement:
     """The state of an object that an application declares or that says it belongs to one."""
     if evidence.live is None:
-        return _not_there(evidence)
+        judged = _not_there(evidence)
+        if not evidence.stated_by or judged.state == NOT_OBSERVED:
+            return judged
+        word = f"; that it is not there is the word of {evidence.stated_by}, who handed over a dump"
+        return judged._replace(grade=INFERRED, reason=judged.reason + word)
     synced = evidence.synced
     if synced is not None and synced.one is not None:
         return _against_synced(evidence, synced)

@@ -63,15 +63,27 @@ class Looks:
         )
         return [Identity(*row[:5]) for row in rows]
 
-    def last_time(self, identity: Identity, last: LookRow | None) -> str:
-        """When somebody last looked for an object; empty if nobody ever did."""
+    def last_time(self, identity: Identity, last: LookRow | None) -> tuple[str, str]:
+        """When somebody last looked for an object, empty if nobody ever did, and on whose word.
+
+        That is empty where we looked ourselves, or where it was there.
+        """
         seen = self._context.get(SeenRow, *identity)
-        times = [last.observed_at] if last is not None else []
-        times += [seen.seen_at] if seen is not None else []
+        times = [(last.observed_at, last.stated_by)] if last is not None else []
+        times += [(seen.seen_at, "")] if seen is not None else []
         for namespace in {"", identity.namespace}:
             scope = self._context.get(ScopeRow, *identity[:3], namespace)
-            times += [scope.seen_at] if scope is not None else []
-        return max(times, default="")
+            times += [(scope.seen_at, scope.stated_by)] if scope is not None else []
+        return max(times, key=lambda one: (one[0], not one[1], one[1]), default=("", ""))
+
+    def listed_since(self, one: Identity, at: str) -> bool:
+        """Whether all objects of a kind were listed at a time or later where an object would stand."""
+        return any(
+            scope.namespace in ("", one.namespace)
+            and one.api_group in ("?", scope.api_group)
+            and scope.seen_at >= at
+            for scope in self._context.find(ScopeRow, cluster=one.cluster, kind=one.kind)
+        )
 
 
 def scaled(scaler: Value) -> tuple[str, str, str] | None:

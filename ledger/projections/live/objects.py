@@ -124,7 +124,7 @@ class Objects:
         declared = any(one and one.one is not None for one in (evidence.synced, evidence.tip))
         hidden = self._is_under_hash(identity, evidence)
         made = self._made(identity, there) if there and (hidden or not declared) else None
-        maker = made.reason if made is not None else ""
+        maker = f"{made.reason} {made.maker.key if made.maker else ''}" if made is not None else ""
         inputs = self._gatherer.inputs(app, evidence, hidden, maker)
         known = self._context.get(LiveRow, *identity)
         if known is not None and known.inputs == inputs:
@@ -351,6 +351,7 @@ def _live_row(
         changed_commit_sha="",
         manager=last.manager if last else "",
         changed_at=last.changed_at if last else "",
+        maker=judged.maker.key if judged.maker else "",
         inputs="",
         evidence_position=last.evidence_position if last else -1,
         recorded_at=last.recorded_at if last else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -18,15 +18,19 @@ from ledger.events import (
     RecordedEvent,
     RefMoved,
     RevisionObserved,
+    ScopeCounted,
     SyncApplied,
     SyncFailed,
 )
+from ledger.events import Identity as Person
+from ledger.kustomize.kinds import is_built_in, is_cluster_scoped
 from ledger.projections import Context, Row, column, key_text
 from ledger.projections.live.rows import (
     ApplicationRow,
     BranchRow,
     ClaimRow,
     Identity,
+    LiveRow,
     LookRow,
     Name,
     ObjectRow,
@@ -50,6 +54,7 @@ HANDLES = (
 )
 TRACKING, INSTANCE = "argocd.argoproj.io/tracking-id", "app.kubernetes.io/instance"
 APPLICATION = ("argoproj.io", "Application")
+UNKNOWN = "unknown"
 _SEEN = msgspec.json.Decoder(list[tuple[str, str, str, str, str]])
 
 
@@ -95,7 +100,7 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
     content = digest_bytes(data.content)
     claim = claimed(body_of(content, context), identity)
     yield _object(identity, data.observed_at, content.hex(), context)
-    yield LookRow(
+    row = LookRow(
         *identity,
         observed_at=data.observed_at,
         mark=content.hex(),
@@ -103,13 +108,27 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
         managers=digest_bytes(data.managers) if data.managers else None,
         manager=column(data.manager),
         changed_at=data.changed_at,
+        uid=column(data.uid),
         owner=key_text(data.owner),
+        owner_group=key_text(data.owner_group),
+        owner_uid=column(data.owner_uid),
         claim=claim,
+        stated_by="",
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
+    known = context.get(LookRow, *identity, row.observed_at, row.mark)
+    # Files of one time may tell of one content and of two owners, or of none.
+    if known is None or _besides(known) < _besides(row):
+        yield row
     if claim:
         yield ClaimRow(identity.cluster, claim, *identity[1:])
+
+
+def _besides(row: LookRow) -> tuple[str | bytes, ...]:
+    """What a look tells apart from when and which content."""
+    told = (row.owner_uid, row.uid, row.owner, row.owner_group, row.manager, row.changed_at)
+    return (*told, (row.managers or b"").hex())
 
 
 def _object(identity: Identity, observed_at: str, mark: str, context: Context) -> ObjectRow:
@@ -124,7 +143,11 @@ def _object(identity: Identity, observed_at: str, mark: str, context: Context) -
 
 def _removed(recorded: RecordedEvent, data: LiveRemoved, context: Context) -> Iterable[Row]:
     identity = _identity(data)
+    known = context.get(LookRow, *identity, data.observed_at, "")
+    stated_by = _person(data.stated_by)
     yield _object(identity, data.observed_at, "", context)
+    if known is not None and (known.stated_by or "") <= stated_by:
+        return  # what we saw ourselves needs nobody's word
     yield LookRow(
         *identity,
         observed_at=data.observed_at,
@@ -133,11 +156,19 @@ def _removed(recorded: RecordedEvent, data: LiveRemoved, context: Context) -> It
         managers=None,
         manager="",
         changed_at="",
+        uid=column(data.uid),
         owner="",
+        owner_group="",
+        owner_uid="",
         claim="",
+        stated_by=stated_by,
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
+
+
+def _person(one: Person | None) -> str:
+    return column(one.login or one.name or "a person") if one is not None else ""
 
 
 def _identity(data: LiveObserved | LiveRemoved) -> Identity:
@@ -186,16 +217,37 @@ def _surveyed(data: ClusterSurveyed, context: Context) -> Iterable[Row]:
         if data.objects:
             yield from _listed(cluster, data, context)
     else:
-        for one in data.scopes:
+        stated_by = _person(data.stated_by)
+        for one in data.scopes if not stated_by else _kept_apart(data.scopes):
             key = (cluster, key_text(one.api_group), key_text(one.kind), key_text(one.namespace))
             row = context.get(ScopeRow, *key)
-            if row is None or row.seen_at < data.observed_at:
-                yield ScopeRow(*key, data.observed_at)
+            now = (data.observed_at, not stated_by, stated_by)
+            if row is None or (row.seen_at, not row.stated_by, row.stated_by) < now:
+                yield ScopeRow(*key, data.observed_at, stated_by)
+        yield from _doubtful(cluster, context)
     if all((one.api_group, one.kind) == APPLICATION for one in data.scopes):
         return
     for known in context.find(ApplicationRow, destination=cluster):
         if not known.dirty:
             yield known._replace(dirty=1)
+
+
+def _kept_apart(scopes: Sequence[ScopeCounted]) -> Iterable[ScopeCounted]:
+    """The scopes of files that tell the same when no namespace is read as all of them."""
+    placed = {(one.api_group, one.kind) for one in scopes if one.namespace}
+    for one in scopes:
+        told = (one.api_group, one.kind)
+        lost = is_built_in(one.api_group) and not is_cluster_scoped(*told)
+        if one.namespace or not (lost or told in placed):
+            yield one
+
+
+def _doubtful(cluster: str, context: Context) -> Iterable[Row]:
+    """What is not known may be known when more was looked at."""
+    for live in context.find(LiveRow, cluster=cluster, state=UNKNOWN):
+        row = context.get(ObjectRow, *live[:5])
+        if row is not None and not row.dirty:
+            yield row._replace(dirty=1)
 
 
 def _listed(cluster: str, data: ClusterSurveyed, context: Context) -> Iterable[Row]:

@@ -37,7 +37,10 @@ class Name(NamedTuple):
 
 
 class LookRow(NamedTuple):
-    """What a look saw of an object: `content` is null where it was gone."""
+    """What a look saw of an object: `content` is null where it was gone, on whose word `stated_by` tells.
+
+    It is empty where we listed the objects of the cluster ourselves.
+    """
 
     cluster: str
     api_group: str
@@ -50,8 +53,12 @@ class LookRow(NamedTuple):
     managers: bytes | None
     manager: str
     changed_at: str
+    uid: str
     owner: str
+    owner_group: str
+    owner_uid: str
     claim: str
+    stated_by: str
     evidence_position: int
     recorded_at: str
 
@@ -96,13 +103,17 @@ class SeenRow(NamedTuple):
 
 
 class ScopeRow(NamedTuple):
-    """When all objects of a kind were last listed; `namespace` is empty for all namespaces."""
+    """When all objects of a kind were last listed; `namespace` is empty for all namespaces.
+
+    `stated_by` is the person on whose word files held them all, empty where we listed them ourselves.
+    """
 
     cluster: str
     api_group: str
     kind: str
     namespace: str
     seen_at: str
+    stated_by: str
 
 
 class ApplicationRow(NamedTuple):
@@ -160,7 +171,11 @@ class DeclaredRow(NamedTuple):
 
 
 class LiveRow(NamedTuple):
-    """The state of an object, live or only declared. `differences` and `excuses` are JSON text."""
+    """The state of an object, live or only declared. `differences` and `excuses` are JSON text.
+
+    `maker` is the key of the declared object that a derived one was made of, however many lie between;
+    empty where the cluster brought it by itself.
+    """
 
     cluster: str
     api_group: str
@@ -186,6 +201,7 @@ class LiveRow(NamedTuple):
     changed_commit_sha: str
     manager: str
     changed_at: str
+    maker: str
     inputs: str
     evidence_position: int
     recorded_at: str
@@ -268,7 +284,12 @@ CLAIMS = Table(
     lookups=(("cluster", "claim"),),
 )
 SEEN = Table("model_live_seen", SeenRow, key=_IDENTITY)
-SCOPES = Table("model_live_scope", ScopeRow, key=("cluster", "api_group", "kind", "namespace"))
+SCOPES = Table(
+    "model_live_scope",
+    ScopeRow,
+    key=("cluster", "api_group", "kind", "namespace"),
+    lookups=(("cluster", "kind"),),
+)
 APPLICATIONS = Table(
     "model_live_application",
     ApplicationRow,
@@ -297,7 +318,7 @@ LIVE = Table(
     "model_live_state",
     LiveRow,
     key=_IDENTITY,
-    lookups=(_APPLICATION,),
+    lookups=(_APPLICATION, ("cluster", "state")),
     indexes=(("object",), ("kind", "name"), ("state",)),
 )
 ORIGINS = Table(

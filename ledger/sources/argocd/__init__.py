@@ -22,6 +22,7 @@ from ledger.errors import SourceError, UsageError
 from ledger.events import NewEvent
 from ledger.jsontext import Fault
 from ledger.sources import Batch, Import, Source, Tools, looks
+from ledger.sources.argocd.namesakes import Namesakes, Sightings
 from ledger.sources.argocd.polling import options_from, pull
 from ledger.sources.argocd.telling import KIND, is_application, read_told, told_by
 
@@ -34,11 +35,14 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
         raise UsageError(
             "no cluster is named", hint="Say with --cluster NAME where the applications live."
         )
+    sightings = Sightings(given.cluster, tools)
     for modified, path in looks.in_order_of_time(given.files):
-        yield from _read_file(path, modified, given.cluster, tools)
+        yield from _read_file(path, modified, sightings, tools)
 
 
-def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterator[Batch]:
+def _read_file(path: Path, modified: str, sightings: Sightings, tools: Tools) -> Iterator[Batch]:
+    cluster = sightings.cluster
+
     def gap(reason: str) -> NewEvent:
         return looks.file_gap(KIND, cluster, path, reason, tools)
 
@@ -51,13 +55,15 @@ def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterato
     events: list[NewEvent] = []
     contents: list[Content] = []
     ignored = 0
+    namesakes = Namesakes(KIND, look, sightings, tools)
     for one in dumps.objects(data):
         if isinstance(one, Fault):
             events.append(gap(f"{one.place}: {one.reason}"))
         elif is_application(one.value):
-            told, kept, faults = told_by(one.value, KIND, look, tools)
-            events += [*told, *(gap(f"{one.place}: {fault}") for fault in faults)]
-            contents += kept
+            told = told_by(one.value, KIND, look, tools)
+            events += [*told.events, *(gap(f"{one.place}: {fault}") for fault in told.faults)]
+            contents += told.contents
+            namesakes.note(told)
         else:
             ignored += 1
         if len(events) >= EVENTS_AT_ONCE:
@@ -67,6 +73,9 @@ def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterato
         survey, lists = looks.survey_of_file(look, key, "", tools)
         events.append(survey)
         contents += lists
+        namesakes.doubt_listed()
+        events += namesakes.gaps()
+        sightings.add(look)
     elif not events:
         events.append(gap("it holds no Application of argoproj.io"))
     yield Batch(events=events, contents=contents, ignored=ignored)

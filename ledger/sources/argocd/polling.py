@@ -14,6 +14,7 @@ from ledger.dumps import Json
 from ledger.errors import SourceError
 from ledger.events import ApplicationDeleted, ClusterSurveyed, NewEvent, ScopeCounted
 from ledger.sources import Batch, Configured, Tools, looks
+from ledger.sources.argocd.namesakes import Namesakes, Sightings
 from ledger.sources.argocd.telling import APPLICATION, GROUP, KIND, read_told, told_by
 from ledger.sources.looks import Look, Name, part
 
@@ -92,28 +93,36 @@ class _Poll:
         self._seen: dict[str, dict[Listed, None]] = {}
         self._faults: list[str] = []
 
+        sightings = Sightings(options.cluster, tools)
+        self._namesakes = Namesakes(options.name, look, sightings, tools)
+
     def read(self, cluster: Cluster, kind: Kind) -> Iterator[Batch]:
         for namespace in self._scopes:
             for page in cluster.pages(kind, namespace):
                 if page.first:
                     self._seen[namespace] = {}
+                    self._namesakes.forget(namespace)
                 events: list[NewEvent] = []
                 contents: list[Content] = []
                 for value in page.items:
-                    told, kept, faults = told_by(value, self._options.name, self._look, self._tools)
+                    told = told_by(value, self._options.name, self._look, self._tools)
                     self._seen[namespace] |= _listed(value)
-                    self._faults += faults
-                    events += told
-                    contents += kept
+                    self._faults += told.faults
+                    events += told.events
+                    contents += told.contents
+                    self._namesakes.note(told)
                 yield Batch(events=events, contents=contents)
 
     def end(self, before: Cursor, identity: str) -> Batch:
         """What is gone, what cannot be read any more, and the survey of a look that is complete."""
         options, at = self._options, self._look.at
-        files, held = looks.files_since(KIND, options.cluster, before.files, self._tools)
+        handed = looks.files_since(KIND, options.cluster, before.files, self._tools)
         seen = sorted({one for within in self._seen.values() for one in within})
-        known = {*before.seen, *(_of_file(name) for name in held)}
-        events: list[NewEvent] = []
+        known = {*before.seen, *(_of_file(name) for name in handed.objects)}
+        for name in handed.objects:
+            namespace, own, uid = _of_file(name)
+            self._namesakes.doubt((namespace, own), uid)
+        events: list[NewEvent] = self._namesakes.gaps()
         for one in sorted(known.difference(seen)):
             if not options.namespaces or one[0] in options.namespaces:
                 events += self._deleted(one)
@@ -125,7 +134,7 @@ class _Poll:
             ScopeCounted(api_group=GROUP, kind=APPLICATION, namespace=one, count=len(within))
             for one, within in self._seen.items()
         ]
-        after = Cursor(seen=seen, scopes=scopes, files=files, faults=self._faults)
+        after = Cursor(seen=seen, scopes=scopes, files=handed.position, faults=self._faults)
         after.surveyed = before.surveyed
         if events or looks.is_survey_due(scopes, before.scopes, before.surveyed, self._tools):
             after.surveyed = at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -38,13 +38,18 @@ from ledger.sources.argocd.objects import (
     Spec,
     Told,
 )
-from ledger.sources.looks import Look, Name, part
+from ledger.sources.looks import Later, Look, Name, part
 
 KIND: Final = "argocd"
 GROUP: Final = "argoproj.io"
 APPLICATION: Final = "Application"
 IN_CLUSTER: Final = ("", "in-cluster", "https://kubernetes.default.svc")
 FAILED: Final = ("Failed", "Error")
+
+
+def name_of(namespace: str, name: str, uid: str) -> Name:
+    """What an application is called in the lists of files: one made anew is another."""
+    return Name(GROUP, APPLICATION, namespace, f"{name} {uid}")
 
 
 @dataclass(slots=True)
@@ -275,13 +280,15 @@ def _tell_application(
         )
         return reading.event("spec/first", created, created_at or look.at)
 
-    def retell(event: RecordedEvent, at: str) -> NewEvent:
-        data = event.data
+    def retell(event: RecordedEvent | None, later: Later) -> NewEvent:
+        data = event.data if event is not None else None
         assert isinstance(data, ApplicationCreated | ApplicationChanged)
-        again = ApplicationChanged(application=data.application, observed_at=at, raw=data.raw)
-        return _changed(reading, again)
+        return _changed(
+            reading,
+            ApplicationChanged(application=data.application, observed_at=later.at, raw=data.raw),
+        )
 
-    name = Name(GROUP, APPLICATION, metadata.namespace, f"{metadata.name} {metadata.uid}")
+    name = name_of(metadata.namespace, metadata.name, metadata.uid)
     return look.news(name, _state(application), told, tell, retell)
 
 
@@ -319,13 +326,20 @@ def is_application(value: Json) -> bool:
     return kind == APPLICATION and isinstance(version, str) and version.startswith(f"{GROUP}/")
 
 
-def told_by(
-    value: Json, source: str, look: Look, tools: Tools
-) -> tuple[list[NewEvent], list[Content], list[str]]:
+class Telling(NamedTuple):
     """What an application tells, the contents that go with it, and what of it cannot be read."""
+
+    metadata: Metadata | None
+    events: list[NewEvent]
+    contents: list[Content]
+    faults: list[str]
+
+
+def told_by(value: Json, source: str, look: Look, tools: Tools) -> Telling:
+    """What an application tells."""
     try:
         reading = _read_object(value, source, look, tools)
     except SourceError as error:
-        return [], [], [error.message]
+        return Telling(None, [], [], [error.message])
     faults = [f"application {reading.title}: {fault}" for fault in reading.faults]
-    return reading.events, reading.contents, faults
+    return Telling(reading.metadata, reading.events, reading.contents, faults)

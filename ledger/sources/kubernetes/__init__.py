@@ -4,7 +4,8 @@ An object is told when its content differs from what the last look before saw of
 counts (`telling.COUNTED`) and without `status`. Its content is kept redacted, as canonical JSON.
 
 A file is what a person chose to hand over. It shows what was there; what it lacks may have been left out,
-so no object is removed by a file. A poll that has listed a kind to its end knows what is gone.
+so no object is removed by a file, but on the word of a person who says that the files hold everything.
+A poll that has listed a kind to its end knows what is gone.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ledger.errors import SourceError, UsageError
 from ledger.events import NewEvent
 from ledger.jsontext import Fault
 from ledger.sources import Batch, Import, Source, Tools, looks
+from ledger.sources.kubernetes.completing import Whole
 from ledger.sources.kubernetes.polling import options_from, pull
 from ledger.sources.kubernetes.telling import KIND, identity_in, news_of, observe, read_told
 
@@ -32,15 +34,19 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
         raise UsageError(
             "no cluster is named", hint="Say with --cluster NAME which one was dumped."
         )
+    whole = Whole(given.cluster, tools)
     for modified, path in looks.in_order_of_time(given.files):
         try:
-            yield from _read_file(path, modified, given.cluster, tools)
+            yield from _read_file(path, modified, whole, tools)
         except SourceError as error:
             reason = f"{error.message}. {error.hint}".strip()
-            yield Batch(events=[looks.file_gap(KIND, given.cluster, path, reason, tools)])
+            yield Batch(events=[whole.broken_by(path, reason)])
+    if given.stated_by is not None:
+        yield from whole.stated(given.stated_by)
 
 
-def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterator[Batch]:
+def _read_file(path: Path, modified: str, whole: Whole, tools: Tools) -> Iterator[Batch]:
+    cluster = whole.cluster
     data = looks.read_file(path)
     look, key = looks.open_file(KIND, cluster, data, modified, tools, read_told)
     identity = _identity(data)
@@ -53,8 +59,7 @@ def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterato
                 raise SourceError(one.reason)
             seen = observe(one.value, cluster, look.at, tools)
         except SourceError as error:
-            reason = f"{one.place}: {error.message}"
-            events.append(looks.file_gap(KIND, cluster, path, reason, tools))
+            events.append(whole.broken_by(path, f"{one.place}: {error.message}"))
             continue
         if news := news_of(seen, look, KIND, tools):
             events += news
@@ -67,7 +72,8 @@ def _read_file(path: Path, modified: str, cluster: str, tools: Tools) -> Iterato
         events.append(survey)
         contents += lists
     elif not events:
-        events.append(looks.file_gap(KIND, cluster, path, "it holds no objects", tools))
+        events.append(whole.broken_by(path, "it holds no objects"))
+    whole.add(path, key, look, is_page=dumps.is_page(data))
     yield Batch(events=events, contents=contents, done=done)
 
 
@@ -80,4 +86,4 @@ def _identity(data: bytes) -> str:
     return ""
 
 
-SOURCE = Source(kind=KIND, options=options_from, pull=pull, read=read_files)
+SOURCE = Source(kind=KIND, options=options_from, pull=pull, read=read_files, completes=True)

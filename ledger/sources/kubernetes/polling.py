@@ -24,7 +24,7 @@ from ledger.sources.kubernetes.telling import (
     read_told,
     removed_event,
 )
-from ledger.sources.looks import Look, Name, part
+from ledger.sources.looks import Look, Name, Scope, part
 
 if TYPE_CHECKING:
     from ledger.kubeio import Cluster, Kind
@@ -43,7 +43,6 @@ DEFAULT_KINDS: Final = (
     "customresourcedefinitions.apiextensions.k8s.io",
 )  # fmt: skip
 EVENTS_AT_ONCE: Final = 500
-Scope = tuple[str, str, str]  # group, kind, namespace; empty for all namespaces
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,9 +114,8 @@ class _Poll:
         self._look = Look(KIND, options.cluster, tools.now, read_told)
         self._known = {Name(*row[:4]): row[4] for row in before.seen}
         # What files told since is not remembered: it is compared with the log.
-        self._files, held = looks.files_since(KIND, options.cluster, before.files, tools)
-        self._doubtful = set(held)
-        self._counts: dict[Scope, int] = {}
+        self._handed = looks.files_since(KIND, options.cluster, before.files, tools)
+        self._counts: dict[Scope, int] = {}  # a namespace that is empty is all of them
         self._gaps: list[str] = []
         self._anything = False
 
@@ -165,7 +163,7 @@ class _Poll:
             self._gaps.append(f"{error.message}. {error.hint}")
         else:
             self._counts[kind.group, kind.kind, namespace] = len(seen)
-            for name in sorted((self._known.keys() | self._doubtful) - seen):
+            for name in sorted((self._known.keys() | self._handed.objects) - seen):
                 within = namespace in ("", name.namespace)
                 if within and (name.group, name.kind) == (kind.group, kind.kind):
                     events += self._removed(name)
@@ -182,7 +180,7 @@ class _Poll:
             self._gaps.append(self._tools.redact(error.message))
             return
         seen.add(one.name)
-        if one.name in self._doubtful or not self._before.surveyed:
+        if self._handed.concern(one.name) or not self._before.surveyed:
             news = news_of(one, self._look, source, self._tools)
         elif self._known.get(one.name) != one.state:
             news = [observed_event(one.data, source)]
@@ -195,7 +193,7 @@ class _Poll:
 
     def _removed(self, name: Name) -> list[NewEvent]:
         uid = self._known.pop(name, "").split(" ")[0]
-        if name in self._doubtful:
+        if self._handed.concern(name):
             told = looks.history(
                 self._tools.told(prefix(self._options.cluster, name)), self._look.read
             )
@@ -231,7 +229,8 @@ class _Poll:
             )
             key = f"look/{part(options.name)}/{part(options.cluster)}/{at}"
             events.append(looks.survey_event(key, options.name, data))
-        return Batch(events=events, cursor=self._cursor(scopes, surveyed, self._gaps, self._files))
+        cursor = self._cursor(scopes, surveyed, self._gaps, self._handed.position)
+        return Batch(events=events, cursor=cursor)
 
     def _cursor(
         self,

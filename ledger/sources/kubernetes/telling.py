@@ -11,11 +11,11 @@ from ledger import dumps
 from ledger.contents import Content
 from ledger.dumps import Json
 from ledger.errors import SourceError
-from ledger.events import LiveObserved, LiveRemoved, NewEvent, RecordedEvent
+from ledger.events import Identity, LiveObserved, LiveRemoved, NewEvent, RecordedEvent
 from ledger.instants import utc_text
 from ledger.resources import split_api_version
 from ledger.sources import Tools, looks
-from ledger.sources.looks import Look, Name, part
+from ledger.sources.looks import Later, Look, Name, Scope, part
 
 KIND: Final = "kubernetes"
 MAX_NAME: Final = 253
@@ -35,14 +35,12 @@ class Seen:
     """One object as a look saw it. `state` tells it apart from what it was like before."""
 
     name: Name
-    uid: str
-    digest: str
     contents: list[Content]
     data: LiveObserved
 
     @property
     def state(self) -> str:
-        return f"{self.uid} {self.digest}"
+        return _state(self.data)
 
 
 def observe(value: Json, cluster: str, at: str, tools: Tools) -> Seen:
@@ -57,6 +55,7 @@ def observe(value: Json, cluster: str, at: str, tools: Tools) -> Seen:
     stored = looks.keep("object.json", _content(value, metadata), tools)
     changed_at, manager = _last_change(metadata.get("managedFields"))
     managers = _managers(metadata.get("managedFields"))
+    owner, owner_group, owner_uid = _owner(metadata.get("ownerReferences"))
     held = looks.keep("managers.json", managers, tools) if managers else None
     data = LiveObserved(
         cluster=cluster,
@@ -71,10 +70,12 @@ def observe(value: Json, cluster: str, at: str, tools: Tools) -> Seen:
         changed_at=changed_at,
         manager=manager,
         managers=held.digest if held else "",
-        owner=_owner(metadata.get("ownerReferences")),
+        owner=owner,
+        owner_group=owner_group,
+        owner_uid=owner_uid,
     )
     contents = [*stored.contents, *(held.contents if held else ())]
-    return Seen(name, uid, stored.digest, contents, data)
+    return Seen(name, contents, data)
 
 
 def _text(members: Json, key: str) -> str:
@@ -124,12 +125,15 @@ def _managers(fields: Any) -> list[Json]:
     ]
 
 
-def _owner(references: Any) -> str:
-    """`kind/name` of the owner that controls it."""
+def _owner(references: Any) -> tuple[str, str, str]:
+    """The owner that controls it: `kind/name`, its API group, and its uid as far as they are texts."""
     for one in references if isinstance(references, list) else []:
         if isinstance(one, dict) and one.get("controller") is True:
-            return f"{one.get('kind', '')}/{one.get('name', '')}"
-    return ""
+            version, uid = one.get("apiVersion"), one.get("uid")
+            group = split_api_version(version) if isinstance(version, str) else ""
+            owner = f"{one.get('kind', '')}/{one.get('name', '')}"
+            return owner, group, uid if isinstance(uid, str) else ""
+    return "", "", ""
 
 
 # -- events --------------------------------------------------------------------------------------
@@ -140,11 +144,19 @@ def prefix(cluster: str, name: Name) -> str:
     return f"{KIND}/{part(cluster)}/{name.path}/"
 
 
+def _state(data: LiveObserved) -> str:
+    """What tells two states of an object apart: also who owns it, which its content does not say."""
+    state = f"{data.uid} {data.content}"
+    if not data.owner:
+        return state
+    return f"{state} {looks.digest([data.owner, data.owner_group, data.owner_uid])[:16]}"
+
+
 def read_told(event: RecordedEvent) -> tuple[str, str] | None:
     """When an event saw an object, and in which state."""
     data = event.data
     if isinstance(data, LiveObserved):
-        return data.observed_at, f"{data.uid} {data.content}"
+        return data.observed_at, _state(data)
     return (data.observed_at, looks.GONE) if isinstance(data, LiveRemoved) else None
 
 
@@ -160,8 +172,10 @@ def observed_event(data: LiveObserved, source: str) -> NewEvent:
     )
 
 
-def removed_event(cluster: str, name: Name, uid: str, at: str, source: str) -> NewEvent:
-    """The event that an object is no longer there."""
+def removed_event(
+    cluster: str, name: Name, uid: str, at: str, source: str, stated_by: Identity | None = None
+) -> NewEvent:
+    """The event that an object is no longer there, as listed by us or on a person's word."""
     data = LiveRemoved(
         cluster=cluster,
         api_group=name.group,
@@ -170,12 +184,14 @@ def removed_event(cluster: str, name: Name, uid: str, at: str, source: str) -> N
         name=name.name,
         uid=uid,
         observed_at=at,
+        stated_by=stated_by,
     )
     return NewEvent(
         stream=f"live/{cluster}/{name.path}",
         key=f"{prefix(cluster, name)}{at}/removed",
         source=source,
         occurred_at=at,
+        actor=stated_by,
         data=data,
     )
 
@@ -183,12 +199,53 @@ def removed_event(cluster: str, name: Name, uid: str, at: str, source: str) -> N
 def news_of(one: Seen, look: Look, source: str, tools: Tools) -> list[NewEvent]:
     """The events that say what a look saw of an object, compared with all that was told of it."""
 
-    def retell(event: RecordedEvent, at: str) -> NewEvent:
-        assert isinstance(event.data, LiveObserved)
-        return observed_event(msgspec.structs.replace(event.data, observed_at=at), source)
+    def again(event: RecordedEvent | None, later: Later) -> NewEvent:
+        if event is None:
+            uid, person = one.data.uid, later.stated_by
+            return removed_event(look.cluster, one.name, uid, later.at, source, person)
+        return _observed_again(event, later.at, source)
 
     told = tools.told(prefix(look.cluster, one.name))
-    return look.news(one.name, one.state, told, lambda: observed_event(one.data, source), retell)
+    return look.news(one.name, one.state, told, lambda: observed_event(one.data, source), again)
+
+
+def absence_of(
+    name: Name, told: list[RecordedEvent], look: Look, person: Identity
+) -> list[NewEvent]:
+    """The events that say that an object was gone at a look, as a person states.
+
+    `told` is every event about it.
+    """
+    known = [one.data for one in told if isinstance(one.data, LiveObserved)]
+    before = [one for one in known if one.observed_at <= look.at]
+    if not before:
+        return []
+    uid = max(before, key=lambda one: (one.observed_at, one.content)).uid
+
+    def tell() -> NewEvent:
+        return removed_event(look.cluster, name, uid, look.at, KIND, person)
+
+    def again(event: RecordedEvent | None, later: Later) -> NewEvent:
+        assert event is not None  # it was there before
+        return _observed_again(event, later.at, KIND)
+
+    return look.news(name, looks.GONE, told, tell, again)
+
+
+def _observed_again(event: RecordedEvent, at: str, source: str) -> NewEvent:
+    assert isinstance(event.data, LiveObserved)
+    return observed_event(msgspec.structs.replace(event.data, observed_at=at), source)
+
+
+def known_in(cluster: str, scope: Scope, tools: Tools) -> dict[Name, list[RecordedEvent]]:
+    """Every event about the objects of a scope."""
+    group, kind, namespace = scope
+    found: dict[Name, list[RecordedEvent]] = {}
+    begins = "/".join(map(part, (KIND, cluster, group, kind, namespace)))
+    for event in tools.told(f"{begins}/"):
+        if isinstance(event.data, LiveObserved | LiveRemoved):
+            found.setdefault(Name(*scope, event.data.name), []).append(event)
+    return found
 
 
 def identity_in(value: Json) -> str:
