@@ -92,6 +92,7 @@ def test_every_setting_is_documented() -> None:
     places: dict[str, type[msgspec.Struct]] = {
         "The file": config.Settings,
         "`[redaction]`": config.RedactionSettings,
+        "`[signing]`": config.SigningSettings,
         "`[[source]]`": config.SourceSettings,
         "`[[environment]]`": config.EnvironmentSettings,
         "`[[webhook]]`": config.WebhookSettings,
@@ -102,7 +103,7 @@ def test_every_setting_is_documented() -> None:
     for heading, settings in places.items():
         names = {one.name for one in msgspec.structs.fields(settings)}
         nested = (
-            {"redaction", "source", "environment", "folder"}
+            {"redaction", "signing", "source", "environment", "folder"}
             | {"webhook", "server", "worker", "report"}
             if heading == "The file"
             else set()

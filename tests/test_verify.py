@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from ledger import contents, registry
+from ledger import contents, exporting, registry
+from ledger.anchors import Held, read_held
 from ledger.contents import Content
+from ledger.errors import StoreError, UsageError
 from ledger.events import (
     CommitObserved,
     Event,
@@ -25,10 +28,12 @@ from ledger.events import (
     SourceSurveyed,
 )
 from ledger.merkle import EMPTY_ROOT, Rebuilder, TreeHead, leaf_hash
-from ledger.store import Store
+from ledger.store import Store, schema
 from ledger.store.drivers import driver_url
 from ledger.store.schema import initialise
+from ledger.testing import make_ledger, make_repo, track
 from ledger.verify import Checked, Finding, Verifier
+from ledger.verify.tables import SUFFIX, verify_projections
 
 Row = tuple[Any, ...]
 TABLES = ("log_head", "log_event", "log_tile", "log_tree_head", "log_content")
@@ -206,10 +211,10 @@ def intruder(url: str) -> Iterator[Intruder]:
         yield opened
 
 
-def findings(url: str) -> list[Finding]:
+def findings(url: str, held: Sequence[Held] = ()) -> list[Finding]:
     """As `ledger verify` looks."""
     with Store.open(url, read_only=True) as store, store.connection.snapshot():
-        verifier = Verifier(store)
+        verifier = Verifier(store, held)
         return [*verifier.log(), *verifier.kept()]
 
 
@@ -550,3 +555,279 @@ def test_an_append_meanwhile_is_not_taken_for_tampering(url: str) -> None:
         assert [*looking, *verifier.kept()] == []
         assert verifier.checked().head == before
     assert findings(url) == []
+
+
+# -- against what is held outside ----------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(url: str, tmp_path: Path) -> Path:
+    """The folder of tiles that somebody keeps of the whole log."""
+    with Store.open(url, read_only=True) as store:
+        exporting.export_tiles(store, tmp_path / "tiles", "ledger", None)
+    return tmp_path / "tiles"
+
+
+def rewrite(intruder: Intruder, tamper: Callable[[Intruder], object]) -> None:
+    """Changes events, and everything that follows from them, so that the database is one whole."""
+    tamper(intruder)
+    size = intruder.one("select count(*) from log_event")
+    intruder.cover_up(size)
+    root, at = intruder.do("select root, recorded_at from log_head")[0]
+    intruder.do(
+        "update log_tree_head set recorded_at = (select e.recorded_at from log_event e "
+        "where e.position = log_tree_head.size - 1)"
+    )
+    if not intruder.do("select 1 from log_tree_head where size = ?", size):
+        intruder.do("insert into log_tree_head values (?, ?, ?)", size, root, at)
+
+
+def back_date(intruder: Intruder) -> None:
+    for position in range(100, 103):
+        intruder.replace_leaf(position, TIMES[1].encode(), TIMES[0].encode())
+    intruder.do("update log_event set recorded_at = ? where position between 100 and 102", TIMES[0])
+
+
+def cut_off(intruder: Intruder) -> list[Row]:
+    return intruder.do("delete from log_event where position >= 590")
+
+
+# What is done, the first event that differs, and what can be named by a tree head alone.
+REWRITTEN: dict[str, tuple[Callable[[Intruder], object], int, int]] = {
+    "an event is changed": (
+        lambda i: i.replace_leaf(270, b'"rows":270', b'"rows":271'), 270, 0),
+    "the last event is changed": (
+        lambda i: i.replace_leaf(599, b"select 599", b"select 598"), 599, 0),
+    "an event is removed": (
+        lambda i: (i.do("delete from log_event where position = 51"), i.shift(52, -1)), 51, 599),
+    "an event is inserted": (
+        lambda i: (
+            i.shift(52, 1), i.copy(52, "fact/0x33", 51),
+            i.replace_leaf(52, b'"fact/51"', b'"fact/0x33"'),
+        ), 52, 0),
+    "two events are swapped": (
+        lambda i: (
+            i.do("update log_event set position = -1 where position = 60"),
+            i.do("update log_event set position = 60 where position = 61"),
+            i.do("update log_event set position = 61 where position = -1"),
+        ), 60, 0),
+    "events are back-dated": (back_date, 100, 0),
+    "the tail is cut": (cut_off, 590, 590),
+    "the tail is cut where a tile begins": (
+        lambda i: i.do("delete from log_event where position >= 512"), 512, 512),
+    "the tail is cut and the rest is changed": (
+        lambda i: (cut_off(i), i.replace_leaf(270, b'"rows":270', b'"rows":271')), 270, 590),
+}  # fmt: skip
+
+
+def test_a_log_rewritten_with_its_tree_is_found_by_what_is_held_outside(
+    url: str, intruder: Intruder, outside: Path, subtests: pytest.Subtests
+) -> None:
+    tiles, head = read_held(outside), read_held(outside / "checkpoint")
+    saved = intruder.save()
+    for what, (tamper, position, by_head_alone) in REWRITTEN.items():
+        with subtests.test(what):
+            try:
+                with intruder.unseen():
+                    rewrite(intruder, tamper)
+                alone = findings(url)
+                by_tiles, by_head = findings(url, [tiles]), findings(url, [head])
+            finally:
+                intruder.restore(saved)
+            assert alone == [], "it is a log without a flaw"
+            assert [one.position for one in by_tiles] == [position]
+            assert str(outside) in by_tiles[0].what
+            assert [one.position for one in by_head] == [by_head_alone]
+            assert str(outside / "checkpoint") in by_head[0].what
+    assert findings(url, [tiles, head]) == []
+
+
+def test_a_smaller_tree_head_that_still_holds_narrows_down_where_a_log_was_rewritten(
+    url: str, intruder: Intruder, outside: Path
+) -> None:
+    with Store.open(url) as store:
+        heads = [Held(f"head {size}", TreeHead(size, store.root(size))) for size in (100, 257, 600)]
+    with intruder.unseen():
+        rewrite(intruder, lambda i: i.replace_leaf(270, b'"rows":270', b'"rows":271'))
+    with Store.open(url, read_only=True) as store:
+        verifier = Verifier(store, heads)
+        [found] = verifier.log()
+    assert found.position == 257
+    assert "head 600" in found.what
+    assert [one.name for one in verifier.agreed] == ["head 100", "head 257"]
+    assert outside.is_dir()
+
+
+def test_a_log_that_has_grown_goes_on_from_what_is_held(url: str, outside: Path) -> None:
+    with Store.open(url) as store:
+        store.append([fact(600), fact(601)], source="made up", recorded_at=TIMES[2])
+    assert findings(url, [read_held(outside)]) == []
+
+
+def test_a_tree_head_is_read_in_each_form_in_which_it_is_kept(
+    url: str, outside: Path, tmp_path: Path
+) -> None:
+    with Store.open(url) as store:
+        head = store.head()
+    forms = {
+        "line": f"events   600\r\ntree head   600 {head.root.hex()}\r\nanchoring …\r\n",
+        "report.json": f'{{"log": {{"position": 600, "root": "{head.root.hex()}", "anchored": false}}}}',
+        "checkpoint": (outside / "checkpoint").read_text(),
+    }
+    for name, text in forms.items():
+        (tmp_path / name).write_text(text, newline="")
+        assert read_held(tmp_path / name).head == head
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nothing",
+        "{}",
+        "[" * 100_000,
+        '{"log": {"position": 600, "root": "00"}}',
+        '{"log": {"position": -1, "root": "' + "00" * 32 + '"}}',
+        '{"a":' * 100_000,
+        "tree head   600 00\n",
+        f"tree head   600 {'0' * 64}\ntree head   601 {'0' * 64}\n",
+        "ledger\n600\nAAAA\n",
+        f"ledger\n0600\n{'A' * 43}=\n",
+        f"ledger\n0\n{'A' * 43}=\n",
+        f"ledger\n600\n{'A' * 42}B=\n",
+        "a" * 2_000_000,
+    ],
+)
+def test_what_holds_no_tree_head_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text(text)
+    with pytest.raises(UsageError):
+        read_held(tmp_path / "file")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_held(tmp_path / "none")
+
+
+# -- projections ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def projected(database_url: str, tmp_path: Path) -> str:
+    """A ledger of a repository with a few revisions, its projections up to date."""
+    repo = make_repo(tmp_path / "r.git")
+    for replicas in (1, 2, 3):
+        text = (
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api, namespace: prod}\n"
+            f"spec: {{replicas: {replicas}}}\n"
+        )
+        repo.commit({"api.yaml": text}, f"{replicas} replicas")
+    ledger = make_ledger(tmp_path / "ledger", track(repo), database=database_url)
+    ledger.grow()
+    return database_url
+
+
+def differences(url: str) -> list[str]:
+    with Store.open(url) as store:
+        found = [str(one) for one in verify_projections(store)]
+        assert not [one for one in schema.model_tables(store.connection) if one.endswith(SUFFIX)]
+    return found
+
+
+def dump(url: str) -> dict[str, list[str]]:
+    with Store.open(url) as store:
+        return {
+            name: sorted(map(repr, store.connection.rows(f"select * from {name}")))
+            for name in schema.model_tables(store.connection)
+        }
+
+
+def test_projections_that_the_log_gives_have_no_findings_and_stay_untouched(projected: str) -> None:
+    before = dump(projected)
+    assert differences(projected) == []
+    assert dump(projected) == before
+
+
+ROWS = {
+    "a value is changed": (
+        "model_revision",
+        "update model_revision set committed_at = '1999-01-01T00:00:00Z' where number = 2",
+        ("repository 'infra', branch 'main', commit_sha '", "column committed_at says '1999-01-01"),
+    ),
+    "a value is made nothing": (
+        "model_field_change",
+        "update model_field_change set new_value = null where new_value = '3'",
+        ("change 3, sequence ", "column new_value says None, the log gives '3'"),
+    ),
+    "a number is changed": (
+        "model_revision",
+        "update model_revision set evidence_position = evidence_position + 1 where number = 1",
+        ("column evidence_position says ",),
+    ),
+    "a row is removed": (
+        "model_branch",
+        "delete from model_branch",
+        ("row repository 'infra', branch 'main' is missing",),
+    ),
+    "a row is added": (
+        "model_environment",
+        "insert into model_environment select 'prod', '', '', '[]', '[]', '[]', '[]', 0, 1, 'now'",
+        ("the log gives no row environment 'prod'",),
+    ),
+    "a key is changed": (
+        "model_patch",
+        "update model_patch set commit_sha = '0' where patch_id = (select min(patch_id) from model_patch)",
+        ("the log gives no row repository 'infra', patch_id ",),
+    ),
+}
+
+
+def test_a_row_of_a_projection_that_the_log_does_not_give_is_named(
+    projected: str, subtests: pytest.Subtests
+) -> None:
+    for what, (table, sql, words) in ROWS.items():
+        with subtests.test(what):
+            with Store.open(projected) as store, store.connection.transaction():
+                saved = store.connection.rows(f"select * from {table}")
+                store.connection.execute(sql)
+                assert store.connection.rows(f"select * from {table}") != saved
+            [found] = differences(projected)
+            assert found.startswith(f"table {table}")
+            assert all(word in found for word in words), found
+            with Store.open(projected) as store, store.connection.transaction():
+                names = [
+                    one.columns
+                    for projection in registry.projections()
+                    for one in projection.tables
+                    if one.name == table
+                ]
+                store.connection.execute(f"delete from {table}")
+                store.connection.insert(table, names[0], saved)
+    assert differences(projected) == []
+
+
+def test_projections_that_are_behind_the_log_are_brought_up_before_they_are_compared(
+    projected: str,
+) -> None:
+    with Store.open(projected) as store:
+        store.append([fact(999)], source="made up", recorded_at="2030-01-01T00:00:00Z")
+    assert differences(projected) == []
+
+
+def test_what_an_interrupted_comparison_left_is_cleared_away(projected: str) -> None:
+    with Store.open(projected) as store:
+        schema.create_tables(store.connection, registry.projections()[:1], SUFFIX)
+    assert differences(projected) == []
+
+
+def test_a_projection_that_stopped_is_no_pass(projected: str) -> None:
+    with Store.open(projected) as store, store.connection.transaction():
+        store.connection.execute(
+            "update projection_state set failure = 'stopped at position 3: x' where projection = ?",
+            [registry.projections()[-1].name],
+        )
+    [found] = differences(projected)
+    assert registry.projections()[-1].name in found
+    assert "its tables were not compared" in found
+
+
+def test_projections_cannot_be_made_again_where_nothing_can_be_written(projected: str) -> None:
+    with Store.open(projected, read_only=True) as store, pytest.raises(StoreError):
+        list(verify_projections(store))

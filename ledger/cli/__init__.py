@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from io import TextIOWrapper
+from types import FrameType
 
 import click
 
@@ -14,6 +16,7 @@ from ledger.cli import (
     commands,
     controls,
     imports,
+    proofs,
     questions,
     reports,
     server,
@@ -50,7 +53,9 @@ for command in (
     commands.sql,
     controls.control,
     reports.report,
-    commands.verify,
+    proofs.verify,
+    proofs.export,
+    proofs.key,
     commands.rebuild,
     server.serve,
     worker.worker,
@@ -60,7 +65,22 @@ for command in (
 
 
 def main() -> None:
-    """Runs the command line; every error of ours is one clear message and a stable exit status."""
+    """Runs the command line; every error of ours is one clear message and a stable exit status.
+
+    SIGTERM is heard as Ctrl-C is.
+    """
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _run()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run() -> None:
     stdout = sys.stdout
     _write_what_the_terminal_knows()
     try:

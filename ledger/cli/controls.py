@@ -29,12 +29,10 @@ def control() -> None:
 def list_controls(output: str) -> None:
     """The controls there are: those of the program, and those in controls/ beside ledger.toml."""
     from ledger import config, controls  # noqa: PLC0415
-    from ledger.cli.text import visible  # noqa: PLC0415
+    from ledger.cli.text import json_text, visible  # noqa: PLC0415
 
     known = controls.find_all(config.load().folder)
     if output == "json":
-        import msgspec  # noqa: PLC0415
-
         told = [
             {
                 "id": one.id,
@@ -47,7 +45,7 @@ def list_controls(output: str) -> None:
             }
             for one in known
         ]
-        click.echo(msgspec.json.format(msgspec.json.encode({"controls": told}), indent=2).decode())
+        click.echo(json_text({"controls": told}))
         return
     width = max((len(one.id) for one in known), default=0)
     for one in known:

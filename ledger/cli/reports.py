@@ -22,7 +22,7 @@ def list_reports(output: str) -> None:
 
     known = reports.find_all()
     if output == "json":
-        import msgspec  # noqa: PLC0415
+        from ledger.cli.text import json_text  # noqa: PLC0415
 
         told = [
             {
@@ -33,7 +33,7 @@ def list_reports(output: str) -> None:
             }
             for one in known
         ]
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        click.echo(json_text(told))
         return
     for one in known:
         click.echo(click.style(one.name, bold=True) + f"  {one.title} ({', '.join(one.controls)})")

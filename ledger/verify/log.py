@@ -1,40 +1,30 @@
 """Re-derives everything from the stored bytes and trusts nothing that was computed before.
 
 The first finding is the first bad position. What a database alone cannot show: that the whole log
-was rewritten with its tree. For that a tree head must be held elsewhere.
+was rewritten or cut back with its tree. For that a tree head must be held elsewhere; such heads are
+compared on the way.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from ledger import codec, contents
-from ledger.config import Settings
+from ledger.anchors import Held
 from ledger.contents import PIECE
-from ledger.errors import IntegrityError, SourceError, StoreError
-from ledger.events import CommitObserved, SourceSurveyed
-from ledger.gitio import Mirror
+from ledger.errors import IntegrityError, StoreError
+from ledger.events import CommitObserved
 from ledger.merkle import EMPTY_ROOT, HASH_SIZE, Rebuilder, TreeHead, leaf_hash
-from ledger.sources.git import HEADS, pull_number, survey_digest
 from ledger.store import Store
 from ledger.store.guards import check_guards
+from ledger.verify.findings import Finding
+from ledger.verify.held import Holding
 
 BATCH = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as recorded; `position` is the first place in the log, None outside it."""
-
-    position: int | None
-    what: str
-
-    def __str__(self) -> str:
-        return self.what if self.position is None else f"position {self.position}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +39,14 @@ class Checked:
 
 
 class Verifier:
-    """Walks the log once. Constant memory apart from the digests of contents at hand."""
+    """Walks the log once. Constant memory apart from the digests of contents at hand.
 
-    def __init__(self, store: Store) -> None:
+    `held` are the tree heads that are kept outside; `agreed` those that the log was found to go on from.
+    """
+
+    def __init__(self, store: Store, held: Sequence[Held] = ()) -> None:
         self._store = store
+        self._held = Holding(held, self._hashes)
         self._connection = store.connection
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._level0: tuple[int, bytes] = (-1, b"")
@@ -66,6 +60,11 @@ class Verifier:
     def checked(self) -> Checked:
         """What was looked at so far."""
         return Checked(self.events, self.contents, self.content_bytes, self.tree_heads, self.head)
+
+    @property
+    def agreed(self) -> list[Held]:
+        """The tree heads held outside that the log bears out, smallest first."""
+        return self._held.agreed
 
     def log(self) -> Iterator[Finding]:
         """Guards, then every event against its hash, its columns, its place, its tree."""
@@ -109,6 +108,8 @@ class Verifier:
             expected += 1
             self.events = expected
             yield from self._compare_tiles()
+            if expected == self._held.next_size:
+                yield from self._held.compare(rebuilder)
             while next_head is not None and next_head[0] <= expected:
                 size = next_head[0]
                 if next_head != (expected, rebuilder.head().root, recorded_at):
@@ -128,6 +129,7 @@ class Verifier:
             )
         elif headed != expected:
             yield Finding(headed, f"there is no tree head of size {expected}, the whole log")
+        yield from self._held.end(expected)
 
     def _end(self, rebuilder: Rebuilder, last: str) -> Iterator[Finding]:
         for key, data in rebuilder.edge().items():
@@ -160,11 +162,14 @@ class Verifier:
     def _stored_hash(self, position: int) -> bytes:
         number, at = divmod(position, 256)
         if self._level0[0] != number:
-            rows = self._connection.rows(
-                "select hashes from log_tile where level = 0 and number = ?", [number]
-            )
-            self._level0 = (number, _raw(rows[0][0]) if rows else b"")
+            self._level0 = (number, self._hashes(number))
         return self._level0[1][at * 32 : at * 32 + 32]
+
+    def _hashes(self, number: int) -> bytes:
+        rows = self._connection.rows(
+            "select hashes from log_tile where level = 0 and number = ?", [number]
+        )
+        return _raw(rows[0][0]) if rows else b""
 
     def _compare_later(self, level: int, number: int, data: bytes) -> None:
         self._tiles[level, number] = data
@@ -280,50 +285,3 @@ def _columns_differ(row: tuple[object, ...], leaf: bytes) -> str:
         if column != truth:
             return f"column {name} says {column!r}, the event says {truth!r}"
     return ""
-
-
-def verify_source(settings: Settings, store: Store, name: str) -> Iterator[Finding]:
-    """Counts a source's commits again and compares them with its last survey and with the log.
-
-    Reads the mirror's own graph from the refs that the survey names; a commit that the source has
-    and the log lacks is an omission. Cost: one `rev-list` and the commit ids of one repository.
-    """
-    source = settings.find_source(name)
-    survey = store.latest(SourceSurveyed.TYPE, f"repository/{name}")
-    if survey is None:
-        yield Finding(None, f"{name} was never surveyed; run `ledger ingest {name} --survey`")
-        return
-    data = survey.data
-    assert isinstance(data, SourceSurveyed)
-    mirror = Mirror(settings.mirror(source))
-    tips = [one.commit for one in data.refs if one.ref.startswith(HEADS) or pull_number(one.ref)]
-    try:
-        found = mirror.reachable(sorted(set(tips)))
-    except SourceError as error:
-        yield Finding(
-            survey.position,
-            f"the mirror of {name} no longer holds what was surveyed: {error.message}",
-        )
-        return
-    digest, count = survey_digest(found)
-    if (digest, count) != (data.commits_digest, data.commit_count):
-        yield Finding(
-            survey.position,
-            f"the survey counted {data.commit_count} commits ({data.commits_digest}), "
-            f"the repository has {count} ({digest})",
-        )
-    refs = "".join(f"{one.commit} {one.ref}\n" for one in data.refs)
-    if "sha256:" + hashlib.sha256(refs.encode()).hexdigest() != data.refs_digest:
-        yield Finding(
-            survey.position, "the survey's list of refs does not have the digest that it gives"
-        )
-    rows = store.connection.rows(
-        "select key from log_event where type = ? and stream = ? and position <= ?",
-        [CommitObserved.TYPE, f"repository/{name}", survey.position],
-    )
-    told = {row[0].rsplit("/", 1)[-1].partition("#")[0] for row in rows}
-    missing = sorted(set(found) - told)
-    for commit in missing[:10]:
-        yield Finding(None, f"{name} has commit {commit}, which the log lacks")
-    if len(missing) > 10:
-        yield Finding(None, f"… and {len(missing) - 10} more commits that the log lacks")
