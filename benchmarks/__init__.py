@@ -1,0 +1,1 @@
+"""What the program costs: see `python -m benchmarks --help`."""
