@@ -4,15 +4,54 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from ledger.errors import LedgerError
 
+_TERMINATED = 128 + signal.SIGTERM
 MOST = 100  # items given and not yet taken, before the other process waits
 T = TypeVar("T")
+
+
+def start_apart(process: BaseProcess) -> None:
+    """Starts a process that hears no Ctrl-C until it says itself what it makes of that.
+
+    A terminal sends it to every process at once, and one that is just starting would die of it loudly.
+    """
+    resource_tracker.ensure_running()  # or it is started within, and lets SIGINT in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def deaf_to_interrupts() -> None:
+    """Within such a process: the one that started it decides when it ends, and its own children end then."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def ended_early(process: BaseProcess, work: str) -> LedgerError:
+    """What to say where a process broke off: the system kills what takes most of a short memory."""
+    process.join(timeout=1)
+    status = process.exitcode
+    how = f"status {status}"
+    if status is None or status < 0:
+        how = "it was killed" if status is None else f"killed by {signal.Signals(-status).name}"
+    return LedgerError(
+        f"the other process ended while it was {work}: {how}",
+        hint="If nobody stopped it, memory is short. What was recorded is kept: run it again to go on, "
+        "with `--processes 1` for less memory.",
+    )
 
 
 class Background(Generic[T]):
@@ -27,7 +66,7 @@ class Background(Generic[T]):
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe(duplex=False)
         self._process = context.Process(target=_serve, args=(theirs, work, arguments), daemon=True)
-        self._process.start()
+        start_apart(self._process)
         theirs.close()
         self._given: queue.Queue[tuple[str, Any]] = queue.Queue(MOST)
         # A thread takes items in at once, so that the other process seldom waits.
@@ -38,7 +77,7 @@ class Background(Generic[T]):
             while True:
                 self._given.put(self._pipe.recv())
         except (EOFError, OSError):
-            self._given.put(("failed", LedgerError("the other process ended")))
+            self._given.put(("failed", ended_early(self._process, "reading ahead")))
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -58,9 +97,8 @@ class Background(Generic[T]):
 
 def _serve(pipe: Pipe, work: Callable[..., Iterator[Any]], arguments: Sequence[Any]) -> None:
     import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    deaf_to_interrupts()
     os.nice(10)  # what is waited for at once goes first
     try:
         for item in work(*arguments):

@@ -21,6 +21,7 @@ from zlib import crc32
 import msgspec
 
 from ledger import contents
+from ledger.background import deaf_to_interrupts, ended_early, start_apart
 from ledger.comparing import FieldText, Shape, compare, shape
 from ledger.contents import Content
 from ledger.documents import Documents, Pair, Parsed
@@ -106,7 +107,7 @@ class Workshop:
     def _reader(self, mirror: str) -> Callable[[Sequence[str]], Iterator[bytes | None]]:
         reader = self._open.get(mirror)
         if reader is None:
-            reader = self._readers.enter_context(Mirror(Path(mirror)).objects())
+            reader = self._readers.enter_context(Mirror(Path(mirror)).objects(MAX_TEXT))
             self._open[mirror] = reader
         return reader
 
@@ -348,7 +349,7 @@ class _Worker:
         self._process = context.Process(
             target=serve, args=(theirs, msgspec.msgpack.encode(orders)), daemon=True
         )
-        self._process.start()
+        start_apart(self._process)
         theirs.close()
         self._answers: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._asked = self._answered = 0
@@ -379,12 +380,14 @@ class _Worker:
 
     def answer(self, number: int) -> Answer:
         """The answer to a request. Earlier ones that nobody took, of a source that broke off, are dropped."""
-        data: bytes | None = b""
-        while data is not None and self._answered < number:
-            data = self._answers.get()
+        data = b""
+        while self._answered < number:
+            given = self._answers.get()
+            if given is None:
+                self._answers.put(None)  # for whoever asks again
+                raise ended_early(self._process, "preparing contents")
+            data = given
             self._answered += 1
-        if data is None:
-            return Answer([], [], [], [], "the other process ended")
         return msgspec.msgpack.decode(data, type=Answer)
 
     def close(self) -> None:
@@ -398,11 +401,10 @@ def serve(pipe: Pipe, orders: bytes) -> None:
     """The main loop of the other process; ends when its parent is gone."""
     import gc  # noqa: PLC0415
     import os  # noqa: PLC0415
-    import signal  # noqa: PLC0415
 
     from ledger import registry  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    deaf_to_interrupts()
     os.nice(5)  # where cores are few, the process that appends goes first: the others wait for it
     gc.set_threshold(1_000_000, 50, 100)
     workshop = Workshop(msgspec.msgpack.decode(orders, type=Orders), registry.parsers())

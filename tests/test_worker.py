@@ -400,6 +400,36 @@ def test_what_fails_is_told_with_its_reason_and_next_run_and_stops_nothing(
     assert "ZeroDivisionError: a fault of ours" in fault.text
 
 
+def test_a_source_that_fails_again_and_again_is_tried_less_often_until_it_answers(
+    tmp_path: Path, ledger: Ledger, repo: Repo
+) -> None:
+    sources = [track(str(tmp_path / "late"), "late"), track(repo)]
+    bench = configured(ledger.replace(source=sources), every=10)
+    worker, start = bench.worker(), bench.now
+    tried: list[int] = []
+    last = ""
+    for minute in range(0, 250, 10):
+        bench.now = start + timedelta(minutes=minute)
+        bench.lines.clear()
+        worker.once()
+        jobs = {one.job: one for one in bench.lines}
+        assert not jobs["ingest infra"].failed
+        if "ingest late" in jobs:
+            tried.append(minute)
+            last = jobs["ingest late"].text
+        if minute == 190:
+            assert "failed 6 times in a row, tried again from 2020-09-15T16:10:00Z" in last
+            make_repo(tmp_path / "late").commit({"a.yaml": "a: 1\n"}, "at last")
+    assert tried == [0, 10, 30, 70, 130, 190]
+    bench.now = start + timedelta(minutes=250)
+    for _ in range(2):
+        bench.lines.clear()
+        assert worker.once()
+        assert "ingest late" in {one.job for one in bench.lines}
+        bench.now += timedelta(minutes=10)
+    assert len([one for one in ledger.events() if one.data.TYPE == "collector.gap"]) == 1
+
+
 def test_a_new_schedule_catches_up_with_nothing(ledger: Ledger) -> None:
     bench = configured(ledger, MONTHLY)
     assert bench.once()

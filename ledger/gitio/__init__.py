@@ -14,16 +14,20 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
-from ledger.errors import SourceError
+from ledger.errors import LedgerError, SourceError
 from ledger.gitio.bundles import bundle_stamp, is_bundle, local_path, read_header, unpack
+from ledger.gitio.leftovers import tidy, writing
 from ledger.gitio.processes import Process, check_url, piped, run, version
 from ledger.gitio.refs import write_packed
 from ledger.gitio.streams import (
     NULL_MODE,
     OID,
+    BrokenStreamError,
     RawChange,
     RawCommit,
+    all_but_unfinished,
     merge_results,
     raw_commits,
     raw_pairs,
@@ -44,6 +48,9 @@ __all__ = [
 ]
 
 _HEADS = "refs/heads/"
+_WHOLE = ("HEAD", "config", "objects", "refs")
+_PATIENCE = 30.0  # seconds for a git to end that outlived the run that started it
+T = TypeVar("T")
 _PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
 
 
@@ -104,18 +111,16 @@ class Mirror:
     def __init__(self, path: Path, *, sha256: bool = False) -> None:
         """Opens the mirror at `path`, making an empty one where there is none."""
         self.path = path
-        if not (path / "HEAD").exists():
-            path.mkdir(parents=True, exist_ok=True)
-            kind = f"--object-format={'sha256' if sha256 else 'sha1'}"
-            run(None, ["init", "--quiet", "--bare", "--template=", kind, "--", str(path)])
-            run(path, ["config", "gc.pruneExpire", "never"])
+        self._tidy = False
+        if not all((path / name).exists() for name in _WHOLE):
+            _make(path, f"--object-format={'sha256' if sha256 else 'sha1'}")
 
     def fetch(self, url: str, refs: Sequence[str]) -> None:
         """Brings the named refs, by force, and nothing else. A bundle file is unpacked whole."""
         if is_bundle(url):
             self._unbundle(url, refs)
             return
-        specs = "".join(f"+{ref}:{ref}\n" for ref in refs)
+        specs = _refname_bytes("".join(f"+{ref}:{ref}\n" for ref in refs))
         arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
         arguments += [
             "--no-recurse-submodules",
@@ -124,10 +129,13 @@ class Mirror:
             "--stdin",
         ]
         arguments += ["--", check_url(url)]
-        run(self.path, arguments, stdin=_refname_bytes(specs), isolated=False)
+        self._write(
+            lambda handle: run(self.path, arguments, stdin=specs, isolated=False, holding=handle)
+        )
 
     def _unbundle(self, url: str, refs: Sequence[str]) -> None:
-        every = unpack(Path(local_path(url)), self.path)
+        path = Path(local_path(url))
+        every = self._write(lambda handle: unpack(path, self.path, handle))
         held = {ref: every[ref] for ref in refs if ref in every}
         if None in self.sizes(list(held.values())) or not write_packed(self.path, held):
             self.update_refs([f"update {ref} {oid}\n" for ref, oid in held.items()])
@@ -135,8 +143,24 @@ class Mirror:
     def update_refs(self, commands: Sequence[str]) -> None:
         """Runs `git update-ref --stdin` commands in one transaction."""
         if commands:
-            run(self.path, ["update-ref", "--stdin"], stdin=_refname_bytes("".join(commands)))
-            run(self.path, ["pack-refs", "--all"])
+            feed = _refname_bytes("".join(commands))
+            update = ["update-ref", "--stdin"]
+            self._write(lambda handle: run(self.path, update, stdin=feed, holding=handle))
+            self._write(lambda handle: run(self.path, ["pack-refs", "--all"], holding=handle))
+
+    def _write(self, work: Callable[[int], T]) -> T:
+        """Lets a git write; where one that was killed left things in its way, they go first."""
+        if not self._tidy:
+            tidy(self.path)
+            self._tidy = True
+        try:
+            with writing(self.path) as handle:
+                return work(handle)
+        except SourceError:
+            if not tidy(self.path, _PATIENCE):
+                raise
+            with writing(self.path) as handle:
+                return work(handle)
 
     def refs(self, under: str = "refs/") -> dict[str, str]:
         """Every ref with the commit it leads to; refs that lead to no commit are left out."""
@@ -180,8 +204,7 @@ class Mirror:
         arguments += ["--no-textconv", "--no-color", "--no-show-signature", "--no-notes"]
         arguments += ["--ignore-submodules=none", "--format=%H"]
         with self._stream(arguments, _revisions(tips, exclude)) as process:
-            yield from raw_commits(tokens(process.stdout))
-            process.finish()
+            yield from all_but_unfinished(raw_commits(tokens(process.stdout)), process.finish)
 
     def patch_ids(self, tips: Iterable[str], exclude: Iterable[str]) -> Iterator[tuple[str, str]]:
         """(commit, stable patch id) in the order of `commits`; none for merges and empty commits.
@@ -265,19 +288,22 @@ class Mirror:
         return not self.rev_list(["--max-count=1"], _revisions([old], [new]))
 
     @contextmanager
-    def objects(self) -> Iterator[Callable[[Sequence[str]], Iterator[bytes | None]]]:
-        """A reader of many objects: give ids, get their bytes in order, None where missing."""
+    def objects(
+        self, most: int | None = None
+    ) -> Iterator[Callable[[Sequence[str]], Iterator[bytes | None]]]:
+        """A reader of many objects: give ids, get their bytes in order, None where missing.
+
+        With `most`, of a larger object only so many bytes and one more are given.
+        """
         with self._stream(["cat-file", "--batch"], None) as process:
-            yield lambda ids: read_objects(process, ids)
+            yield lambda ids: read_objects(process, ids, most)
 
     def tree_changes(self, pairs: Sequence[tuple[str, str]]) -> Iterator[list[RawChange]]:
         """The changed files of each pair of tree ids, in order. One process for all."""
         arguments = ["diff-tree", "--stdin", "-r", "--raw", "-z", "--no-renames", "--no-abbrev"]
         feed = [f"{one} {other}\n".encode() for one, other in pairs]
         with self._stream(arguments, feed) as process:
-            found = raw_pairs(tokens(process.stdout))
-            yield from found
-            process.finish()
+            yield from all_but_unfinished(raw_pairs(tokens(process.stdout)), process.finish)
 
     def merge_trees(self, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
         """The tree of merging each pair of commits, empty where they conflict.
@@ -327,8 +353,34 @@ class Mirror:
         process = Process(self.path, arguments, feed=feed, env=env)
         try:
             yield process
+        except BrokenStreamError:
+            process.finish()  # Git's own reason, where it gives one
+            raise
         finally:
             process.close()
+
+
+def _make(path: Path, kind: str) -> None:
+    """Makes an empty mirror beside its place and then moves it there, so that it is whole or absent.
+
+    One that stands there and lacks a part is completed, and loses nothing.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = not path.exists() or not any(path.iterdir())
+        place = path.with_name(f"{path.name}.new") if fresh else path
+        if fresh:
+            shutil.rmtree(place, ignore_errors=True)
+            place.mkdir()
+        run(place, ["init", "--quiet", "--bare", "--template=", kind])
+        run(place, ["config", "gc.pruneExpire", "never"])
+        if fresh:
+            place.rename(path)
+    except OSError as error:
+        raise LedgerError(
+            f"the mirror {path} cannot be made: {error.strerror}",
+            hint="Check the rights on the folder and the room on the disk, then run it again.",
+        ) from error
 
 
 def _revisions(tips: Iterable[str], exclude: Iterable[str]) -> list[bytes]:

@@ -75,13 +75,16 @@ def _header_lines(path: Path, header: Header) -> Iterator[bytes]:
         header.pack_at += 1
 
 
-def unpack(path: Path, mirror: Path) -> Mapping[str, str]:
-    """Brings every object of a bundle into a mirror; gives the refs. Cost: one pass over the pack."""
+def unpack(path: Path, mirror: Path, holding: int) -> Mapping[str, str]:
+    """Brings every object of a bundle into a mirror; gives the refs. Cost: one pass over the pack.
+
+    `holding` is a file handle that the writing git keeps open.
+    """
     header = read_header(path)
     if not header.plain:  # it builds on objects that must be there, or lacks some on purpose
-        run(mirror, ["bundle", "unbundle", "--", str(path)])
+        run(mirror, ["bundle", "unbundle", "--", str(path)], holding=holding)
         return header.refs
     with path.open("rb") as file:
         os.lseek(file.fileno(), header.pack_at, os.SEEK_SET)
-        run(mirror, ["index-pack", "--fix-thin", "--stdin"], stdin=file)
+        run(mirror, ["index-pack", "--fix-thin", "--stdin"], stdin=file, holding=holding)
     return header.refs

@@ -9,13 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 # GitPython looks for git when it is imported; where there is none, the first use says so instead.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -23,7 +24,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from git import Git
 from git.exc import GitCommandNotFound
 
-from ledger.errors import SourceError, UsageError
+from ledger.errors import LedgerError, SourceError, UsageError
 
 PROTOCOLS = "file:git:http:https:ssh"
 _HARDENED = (
@@ -63,6 +64,19 @@ _UNSET = (
 )  # fmt: skip
 
 _PIPE_SIZE = 1 << 20
+_LAST_WORDS = 10  # seconds in which a git that is stopped removes its lock files
+_KILLS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_DIED = re.compile(r"died of signal (\d+)")
+LONGEST = 1_000  # characters of a complaint
+_SIGNS = ("remote: fatal:", "remote: error:", "fatal:", "error:")
+_NO_ANSWER = "fatal: Could not read from remote repository."
+_HINTS = {
+    "dubious ownership": (
+        "It belongs to somebody else; trust it with: git config --global --add safe.directory PATH"
+    ),
+    "from promisor remote": "It is a partial clone, which lacks files; name the whole repository.",
+    "corruption on the remote": "It lacks objects; repair it or name another copy of it.",
+}
 
 
 def check_url(url: str) -> str:
@@ -78,6 +92,11 @@ def check_url(url: str) -> str:
     scheme, separator, rest = url.partition("://")
     if separator and scheme.lower() not in PROTOCOLS.split(":"):
         raise UsageError(f"the protocol {scheme!r} of {url!r} is not allowed")
+    if separator and scheme.lower() == "git" and "@" in rest.partition("/")[0]:
+        raise UsageError(
+            f"{url!r} gives a login, which the protocol git does not know",
+            hint="Use https or ssh.",
+        )
     if rest.startswith("-"):
         raise UsageError(f"the host of {url!r} looks like an option")
     return url
@@ -91,9 +110,13 @@ def _git(directory: Path | None = None) -> Git:
     return Git(str(directory) if directory else None)
 
 
-def _environment(isolated: bool, extra: Mapping[str, str]) -> dict[str, str]:
-    env = {**(_ISOLATED if isolated else _ENVIRONMENT), **extra}
-    return env
+def _environment(
+    directory: Path | None, isolated: bool, extra: Mapping[str, str]
+) -> dict[str, str]:
+    # Named, so that Git never looks for a repository in the folders above, which may be anybody's:
+    # their configuration can run programs.
+    place = {"GIT_DIR": "." if directory else os.devnull}
+    return {**(_ISOLATED if isolated else _ENVIRONMENT), **place, **extra}
 
 
 def run(
@@ -103,37 +126,104 @@ def run(
     stdin: bytes | BinaryIO = b"",
     isolated: bool = True,
     env: Mapping[str, str] | None = None,
+    holding: int | None = None,
 ) -> bytes:
     """The standard output of one git command; SourceError with its first line of complaint.
 
-    `stdin` is what it reads, or an open file that it reads from where the file stands.
+    `stdin` is what it reads, or an open file that it reads from where the file stands. `holding` is a
+    file handle that it keeps open while it runs. It never outlives this call, whatever ends it.
     """
     command = ["git", *_HARDENED, *arguments]
+    child: subprocess.Popen[bytes] | None = None
     try:
-        process = _git(directory).execute(
-            command,
-            as_process=True,
-            istream=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
-            env=_environment(isolated, env or {}),
-        )
+        with _signals_later():
+            process = _git(directory).execute(
+                command,
+                as_process=True,
+                istream=subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+                env=_environment(directory, isolated, env or {}),
+                pass_fds=() if holding is None else (holding,),
+            )
+            child = cast("subprocess.Popen[bytes]", process.proc)
+        output, complaint = child.communicate(stdin if isinstance(stdin, bytes) else None)
     except GitCommandNotFound as error:
         raise SourceError("git is not installed", hint="Install git 2.39 or newer.") from error
-    child = cast("subprocess.Popen[bytes]", process.proc)
-    output, complaint = child.communicate(stdin if isinstance(stdin, bytes) else None)
+    except BaseException:
+        if child is not None:
+            _stop(child)
+        raise
     if child.returncode != 0:
-        raise _failure(arguments, complaint)
+        raise _failure(arguments, complaint, child.returncode, directory)
     return output
 
 
-def _failure(arguments: Sequence[str], complaint: bytes) -> SourceError:
-    text = complaint.decode("utf-8", "replace").strip() or "no reason given"
-    lines = [line for line in text.splitlines() if line.startswith(("fatal:", "error:"))]
-    message = (lines or text.splitlines())[0]
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: a child that nobody knows yet would live on."""
+    heard: list[int] = []
+    before: dict[int, Any] = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for one in (signal.SIGINT, signal.SIGTERM):
+                if callable(handler := signal.getsignal(one)):
+                    before[one] = handler
+                    signal.signal(one, lambda number, _: heard.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in heard:
+            before[number](number, None)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Ends a git; one that writes gets the time to put its things away."""
+    child.terminate()
+    try:
+        child.wait(_LAST_WORDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _reason(lines: Sequence[str]) -> str:
+    """The line that says most; with the one above or below it where Git gives the reason there."""
+    told = (at for sign in _SIGNS for at, line in enumerate(lines) if line.startswith(sign))
+    at = next(told, 0)
+    reason = lines[at]
+    if reason.endswith(":"):
+        return " ".join([reason, *lines[at + 1 : at + 2]])
+    above = [line for line in lines[:at] if line and not line.lower().startswith("warning")]
+    if reason == _NO_ANSWER and above:  # what ssh or the host behind it says
+        return f"{reason} {above[-1]}"
+    return reason
+
+
+def _failure(
+    arguments: Sequence[str], complaint: bytes, status: int, directory: Path | None = None
+) -> LedgerError:
+    """Git's complaint as an error: what the remote says of itself goes before what is said of it."""
+    silent = f"ended by signal {-status}" if status < 0 else "no reason given"
+    text = complaint.decode("utf-8", "replace").strip() or silent
+    lines = [line.strip() for line in text.splitlines()]
+    message = _reason(lines)[:LONGEST]
     command = next(one for one in arguments if not one.startswith("-") and "=" not in one)
-    hint = ""
-    if "dubious ownership" in text:
-        hint = "It belongs to somebody else; trust it with: git config --global --add safe.directory PATH"
+    if killer := _killed_by(status, text):  # which tells nothing of the source
+        return LedgerError(
+            f"git {command} was ended by {killer} before it was done",
+            hint="If nobody stopped it, memory is short. What was recorded is kept: run it again.",
+        )
+    hint = next((hint for sign, hint in _HINTS.items() if sign in text), "")
+    if not hint and directory is not None and command != "fetch":
+        hint = f"If the ledger's copy is damaged, remove {directory}: the next ingest fetches it again."
     return SourceError(f"git {command} failed: {message}", hint=hint, retryable=True)
+
+
+def _killed_by(status: int, complaint: str) -> str:
+    """The signal that ended a git, or one that it started, from outside; empty where none did."""
+    told = _DIED.search(complaint)
+    number = -status if status < 0 else int(told[1]) if told else 0
+    return next((one.name for one in _KILLS if one == number), "")
 
 
 class Process:
@@ -148,14 +238,23 @@ class Process:
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.arguments = arguments
-        process = _git(directory).execute(
-            ["git", *_HARDENED, *arguments],
-            as_process=True,
-            istream=subprocess.PIPE,
-            env=_environment(True, env or {}),
-        )
+        self.directory = directory
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            with _signals_later():
+                process = _git(directory).execute(
+                    ["git", *_HARDENED, *arguments],
+                    as_process=True,
+                    istream=subprocess.PIPE,
+                    env=_environment(directory, True, env or {}),
+                )
+                started.append(cast("subprocess.Popen[bytes]", process.proc))
+        except BaseException:
+            for one in started:
+                one.kill()
+            raise
         self._keeper = process
-        self.child = cast("subprocess.Popen[bytes]", process.proc)
+        [self.child] = started
         assert self.child.stdin is not None
         assert self.child.stdout is not None
         self.stdin: IO[bytes] = self.child.stdin
@@ -182,11 +281,11 @@ class Process:
             pass  # the child ended early; its exit status tells why
 
     def finish(self) -> None:
-        """Waits for the end; SourceError when the command failed."""
+        """Waits for the end; SourceError when the command failed, LedgerError when it was killed."""
         status = self.child.wait()
         self._drain.join(timeout=5)
         if status != 0:
-            raise _failure(self.arguments, b"".join(self._complaint))
+            raise _failure(self.arguments, b"".join(self._complaint), status, self.directory)
 
     def close(self) -> None:
         self.child.kill()
@@ -215,7 +314,7 @@ def piped(directory: Path, arguments: Sequence[str], source: IO[bytes]) -> subpr
         stdin=source,
         stdout=subprocess.PIPE,
         cwd=directory,
-        env={**_clean_environ(), **_ISOLATED},
+        env={**_clean_environ(), **_environment(directory, True, {})},
     )
     assert child.stdout is not None
     widen(child.stdout)

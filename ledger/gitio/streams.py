@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
-from typing import IO, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple, TypeVar
 
 from ledger.errors import SourceError
 from ledger.gitio.processes import Process
@@ -14,6 +14,14 @@ _CHUNK = 1 << 18
 _PIPE = 1 << 14
 OID = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 NULL_MODE = "000000"
+T = TypeVar("T")
+
+
+class BrokenStreamError(SourceError):
+    """Git ended in the middle of what it printed."""
+
+    def __init__(self) -> None:
+        super().__init__("git ended in the middle of its answer", retryable=True)
 
 
 class RawChange(NamedTuple):
@@ -45,17 +53,18 @@ def tokens(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def raw_commits(tokens: Iterator[bytes]) -> Iterator[RawCommit]:
+    """Commits of `git log --raw -z --format=%H`. Raises BrokenStreamError where the text breaks off."""
     current: RawCommit | None = None
     for token in tokens:
         head = token.lstrip(b"\n")
         if head[:1] == b":":
-            change = _change(head, next(tokens))
+            change = _change(head, tokens)
             if current is not None:
                 current.changes.append(change)
         elif head:
             if current is not None:
                 yield current
-            current = RawCommit(head.decode("ascii"), [])
+            current = RawCommit(_oid(head), [])
     if current is not None:
         yield current
 
@@ -70,14 +79,34 @@ def raw_pairs(tokens: Iterator[bytes]) -> Iterator[list[RawChange]]:
                 yield current
             current = []
         if entry[:1] == b":" and current is not None:
-            current.append(_change(entry, next(tokens)))
+            current.append(_change(entry, tokens))
     if current is not None:
         yield current
 
 
-def _change(entry: bytes, path: bytes) -> RawChange:
-    before, after, id_before, id_after, _ = entry[1:].decode("ascii").split(" ", 4)
-    return RawChange(before, after, id_before, id_after, path)
+def _oid(token: bytes) -> str:
+    text = token.decode("ascii", "replace")
+    if not OID.match(text):
+        raise BrokenStreamError
+    return text
+
+
+def _change(entry: bytes, tokens: Iterator[bytes]) -> RawChange:
+    fields = entry[1:].decode("ascii", "replace").split(" ", 4)
+    path = next(tokens, None)
+    if len(fields) != 5 or path is None:
+        raise BrokenStreamError
+    return RawChange(fields[0], fields[1], fields[2], fields[3], path)
+
+
+def all_but_unfinished(stream: Iterator[T], finish: Callable[[], None]) -> Iterator[T]:
+    """The items of a stream; the last one only when `finish` has found that it is whole."""
+    held: list[T] = []
+    for one in stream:
+        yield from held
+        held = [one]
+    finish()
+    yield from held
 
 
 def merge_results(tokens: Iterator[bytes]) -> Iterator[str]:
@@ -97,7 +126,10 @@ def merge_results(tokens: Iterator[bytes]) -> Iterator[str]:
         yield tree if clean else ""
 
 
-def read_objects(process: Process, ids: Sequence[str]) -> Iterator[bytes | None]:
+def read_objects(
+    process: Process, ids: Sequence[str], most: int | None = None
+) -> Iterator[bytes | None]:
+    """The bytes of each object, None where it is missing; at most `most` + 1 of them, where given."""
     feed = "".join(f"{oid}\n" for oid in ids).encode("ascii")
     # What a pipe holds is written at once; more needs a thread, or both sides wait for each other.
     writer = None
@@ -115,11 +147,18 @@ def read_objects(process: Process, ids: Sequence[str]) -> Iterator[bytes | None]
                 continue
             process.finish()
             raise SourceError("git cat-file ended early", retryable=True)
-        data = stdout.read(int(header[2]))
-        stdout.read(1)
+        size = int(header[2])
+        wanted = size if most is None else min(size, most + 1)
+        data = stdout.read(wanted)
+        _skip(stdout, size - wanted + 1)
         yield data
     if writer is not None:
         writer.join()
+
+
+def _skip(stream: IO[bytes], count: int) -> None:
+    while count > 0 and (skipped := stream.read(min(count, _CHUNK))):
+        count -= len(skipped)
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:

@@ -30,6 +30,9 @@ from ledger.worker.schedule import Schedule, due, next_run, read_schedules, writ
 from ledger.worker.timer import Job, Timer
 
 ASK_FOR_LEAD = 10.0  # seconds between two tries
+LONGEST_PAUSE = timedelta(
+    hours=1
+)  # of a source that fails again and again, where rounds come sooner
 BUSY = "another worker is at work on this database"
 Progress = Callable[[str, Batch], None]
 
@@ -105,6 +108,8 @@ class Worker:
         self._clock = clock
         self._lead = Lead(self._url)
         self._led = False
+        self._failures: dict[str, int] = {}  # of each source, in a row
+        self._not_before: dict[str, str] = {}
 
     def once(self) -> bool:
         """One round: reads, takes in, writes the reports that are due. Whether all of it was done.
@@ -176,7 +181,7 @@ class Worker:
 
     def _round(self) -> Iterator[Line]:
         for name in self._sources:
-            if not self._stopping():
+            if not self._stopping() and self._not_before.get(name, "") <= self._clock():
                 yield from self._guarded(f"ingest {name}", partial(self._read, name))
         if not self._stopping():
             yield from self._guarded("deliveries", self._drain)
@@ -184,11 +189,23 @@ class Worker:
     def _read(self, name: str) -> Iterator[Line]:
         outcome, job = self._duties.ingest(name, self._between_batches), f"ingest {name}"
         if outcome.failure:
-            yield self._line(job, _sentence(outcome.failure, outcome.hint), failed=True)
+            reason = _sentence(outcome.failure, outcome.hint)
+            yield self._line(job, reason + self._backed_off(name), failed=True)
         else:
+            self._failures.pop(name, None)
             yield self._line(job, _new(outcome.appended) or "nothing new")
         for stopped in outcome.stopped:
             yield self._line(job, f"projection {stopped}", failed=True)
+
+    def _backed_off(self, name: str) -> str:
+        """Leaves a source that failed alone for twice as long each time; says so where it is left out."""
+        failures = self._failures[name] = self._failures.get(name, 0) + 1
+        longest = max(self._every, LONGEST_PAUSE)
+        pause = min(self._every * 2 ** min(failures - 1, 20), longest)
+        self._not_before[name] = written(moment(self._clock()) + pause)
+        if pause == self._every:
+            return ""
+        return f"; failed {failures} times in a row, tried again from {self._not_before[name]}"
 
     def _drain(self) -> Iterator[Line]:
         drained = self._duties.drain()
