@@ -7,8 +7,8 @@ request or pushed to it needs the approval of another person, so a lone approval
 somebody else, while two people who both pushed may approve for each other. The author's own never
 counts. Where it is not known who wrote or pushed, any one approval may be their own. Bots approve
 nothing. Changes that anybody requested, bot or person, and that still stand at the merge make it
-unapproved. Whoever has no write access, as the forge tells it, neither approves nor blocks; where
-it does not tell, they do. Who pushed is known from told pushes alone: where these are too few for
+unapproved. Of whom the forge tells something that shows no write access, they neither approve nor
+block, unless they merged it themselves; where it does not tell, they do. Who pushed is known from told pushes alone: where these are too few for
 the commits, a lone approval stands, and the reason names the doubt.
 
 Doubt never makes an approval. Only where its forge told nothing of the pull request is the verdict
@@ -40,7 +40,7 @@ class Proposal:
 
     `head` is the one that merged, else the present one; `merged_at` is empty where none was told.
     `commits` counts its commits, 0 where that is not told; `pushes` the pushes told up to the merge,
-    which do not include that of what it was opened with; `listed` its commits whose people are told.
+    which do not include that of what it was opened with; `listed` its commits whose people are told. Whoever merged it (`merged_by`) can write.
     """
 
     author: str = ""
@@ -50,6 +50,7 @@ class Proposal:
     commits: int = 0
     pushes: int = 0
     listed: int = 0
+    merged_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +152,14 @@ def _person(review: Review) -> str:
 def _is_opinion(one: Review, proposal: Proposal) -> bool:
     """Whether it can take the place of an earlier review of the same person."""
     told = _person(one) and one.submitted_at and one.state in _STRICTNESS
-    return bool(told) and _may_write(one) and not _after_merge(one.submitted_at, proposal)
+    return bool(told) and _may_write(one, proposal) and not _after_merge(one.submitted_at, proposal)
 
 
-def _may_write(one: Review) -> bool:
+def _may_write(one: Review, proposal: Proposal) -> bool:
     """Whether its reviewer can write to the repository, as far as told."""
+    who = _person(one)
+    if who and who == person(proposal.merged_by):
+        return True
     return not one.association or one.association.upper() in _WRITERS
 
 
@@ -173,12 +177,12 @@ def _refusal(one: Review, proposal: Proposal, last: dict[str, Review]) -> str:
         return f"dismissed: {one.dismissed_at or 'the forge does not tell when'}"
     superseded = _is_opinion(one, proposal) and last[_person(one)] != one
     if one.state == CHANGES_REQUESTED:
-        return f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _no_access(one) or _STANDS
+        return f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _no_access(one, proposal) or _STANDS
     if superseded:
         return f"superseded: {_LATER}"
     if one.state == DISMISSED:
         return "dismissed: what it said before is not told"
-    return _wrong_person(one, proposal) or _wrong_head(one, proposal) or _no_access(one)
+    return _wrong_person(one, proposal) or _wrong_head(one, proposal) or _no_access(one, proposal)
 
 
 def _wrong_person(one: Review, proposal: Proposal) -> str:
@@ -192,9 +196,11 @@ def _wrong_person(one: Review, proposal: Proposal) -> str:
     return ""
 
 
-def _no_access(one: Review) -> str:
+def _no_access(one: Review, proposal: Proposal) -> str:
     told = one.association[:_MAX_ASSOCIATION]
-    return "" if _may_write(one) else f"no_write_access: has no write access: {told}"
+    if _may_write(one, proposal):
+        return ""
+    return f"no_write_access: nothing shows that they can write; the forge calls them {told}"
 
 
 def _wrong_head(one: Review, proposal: Proposal) -> str:

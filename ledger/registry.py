@@ -9,7 +9,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, cast
@@ -17,7 +18,7 @@ from typing import Any, cast
 import ledger.parsers
 import ledger.projections
 import ledger.sources
-from ledger.errors import UsageError
+from ledger.errors import StoreError, UsageError
 from ledger.parsers import Parser
 from ledger.projections import Projection
 from ledger.sources import Source
@@ -68,6 +69,34 @@ def projections() -> list[Projection]:
             ordered.append(left.pop(name))
             done.add(name)
     return ordered
+
+
+_DECLARED = re.compile(
+    r'^PROJECTION = Projection\(\s*name="([a-z_]+)",\s*version=([0-9]+),', re.MULTILINE
+)
+
+
+def projection_versions() -> dict[str, int]:
+    """The version of each built-in projection, read off its file: importing all takes a question's time."""
+    found: dict[str, int] = {}
+    for module in pkgutil.iter_modules(ledger.projections.__path__):
+        spec = importlib.util.find_spec(f"{ledger.projections.__name__}.{module.name}")
+        if spec is not None and spec.origin is not None:
+            with open(spec.origin, encoding="utf-8") as file:  # noqa: PTH123 (no import of pathlib)
+                found |= {name: int(version) for name, version in _DECLARED.findall(file.read())}
+    return found
+
+
+def check_projections(recorded: Iterable[Sequence[Any]]) -> None:
+    """Raises StoreError where tables are of another version of the program: [name, version] as recorded."""
+    known = {str(row[0]): int(row[1]) for row in recorded}
+    wanted = projection_versions()
+    wrong = sorted(name for name, version in wanted.items() if known.get(name) != version)
+    if wrong:
+        raise StoreError(
+            f"the tables are those of another version of the program: {', '.join(wrong)}",
+            hint="Run `ledger init`, then `ledger rebuild`; it makes them again from the log.",
+        )
 
 
 def _distinct(values: Sequence[Any], what: str) -> list[Any]:

@@ -28,7 +28,7 @@ def changes(environment: str, since: str, until: str, output: str) -> None:
     Below it stands how far each feed is read: what a feed has not told yet is missing above.
     """
 
-    from ledger import config  # noqa: PLC0415
+    from ledger import config, registry  # noqa: PLC0415
     from ledger.cli.text import json_text, rows  # noqa: PLC0415
     from ledger.clock import utc_now  # noqa: PLC0415
     from ledger.errors import UsageError  # noqa: PLC0415
@@ -42,6 +42,7 @@ def changes(environment: str, since: str, until: str, output: str) -> None:
     if start >= end:
         raise UsageError(f"--since {since} is not before --until {until}")
     with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        registry.check_projections(store.versions())
         read = read_feeds(store)
         found = timeline(
             store,

@@ -231,10 +231,12 @@ def _drain(settings: Settings, *, project: bool) -> bool:
 @click.option("--views", "dictionary", is_flag=True, help="Print the data dictionary instead.")
 def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: bool) -> None:
     """Ask the public views with a QUERY of your own (- reads it from standard input). Read-only."""
-    from ledger import auditor, config  # noqa: PLC0415
+    from contextlib import closing  # noqa: PLC0415
+
+    from ledger import auditor, config, registry  # noqa: PLC0415
     from ledger.auditor.recording import record  # noqa: PLC0415
     from ledger.errors import DeniedError, UsageError  # noqa: PLC0415
-    from ledger.store import schema  # noqa: PLC0415
+    from ledger.store import drivers, schema  # noqa: PLC0415
 
     if dictionary:
         from ledger import reports  # noqa: PLC0415
@@ -249,6 +251,8 @@ def sql(query: str | None, output: str, limit: int, seconds: float, dictionary: 
     answer = auditor.query(
         settings.database_url, text, contract, limit=limit or None, seconds=seconds
     )
+    with closing(drivers.connect(settings.database_url, read_only=True)) as connection:
+        registry.check_projections(connection.rows("select projection, version from projections"))
     try:
         record(settings.database_url, answer.sql, len(answer.rows), answer.truncated)
     except DeniedError:

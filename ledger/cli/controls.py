@@ -75,7 +75,7 @@ def run(name: str, period: str, output: str, fail_on: str | None) -> None:
     json and csv print every item. Exceptions are an answer and no failure: without --fail-on the command
     ends with 0.
     """
-    from ledger import auditor, config, controls  # noqa: PLC0415
+    from ledger import auditor, config, controls, registry  # noqa: PLC0415
     from ledger.clock import utc_now  # noqa: PLC0415
     from ledger.periods import parse_period  # noqa: PLC0415
 
@@ -83,6 +83,8 @@ def run(name: str, period: str, output: str, fail_on: str | None) -> None:
     chosen = controls.find(settings.folder, name)
     span = parse_period(period, settings.time_zone, utc_now())
     with auditor.session(settings.database_url, controls.contract()) as connection:
+        versions = connection.query("select projection, version from projections", seconds=60)
+        registry.check_projections(versions.rows)
         result = controls.run(chosen, span, connection)
         _warn(connection)
     if output == "csv":

@@ -56,6 +56,7 @@ def _asking() -> Iterator[Asker]:
 
     settings = config.load()
     with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        registry.check_projections(store.versions())
         yield Asker(store, Documents(registry.parsers, store.content))
 
 

@@ -45,6 +45,7 @@ def trace(name: str, namespace: str | None, cluster: str, field: str, output: st
 
     settings = config.load()
     with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        registry.check_projections(store.versions())
         asker = Asker(store, Documents(registry.parsers, store.content))
         found = Tracer(store, asker).trace(name, namespace=namespace, cluster=cluster, field=field)
     if output == "json":

@@ -370,6 +370,7 @@ def _proposal(context: Context, repository: str, number: int) -> approval.Propos
         head=told.get("merged_head") if row.state == MERGED else told.get("head"),
         merged_at=row.merged_at,
         commits=row.commits,
+        merged_by="" if row.merged_by_bot else _login(told, "merged_by"),
         pushes=len(
             {one.head_sha for one in pushed if "" < one.pushed_at <= (row.merged_at or "~")}
         ),

@@ -73,6 +73,10 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def versions(self) -> list[drivers.Row]:
+        """The (name, version) of each projection whose tables stand here."""
+        return self.connection.rows("select projection, version from projection_state")
+
     def _check_version(self, url: str) -> None:
         try:
             rows = self.connection.rows("select version_num from alembic_version")
