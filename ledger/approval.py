@@ -8,8 +8,9 @@ somebody else, while two people who both pushed may approve for each other. The 
 counts. Where it is not known who wrote or pushed, any one approval may be their own. Bots approve
 nothing. Changes that anybody requested, bot or person, and that still stand at the merge make it
 unapproved. Of whom the forge tells something that shows no write access, they neither approve nor
-block, unless they merged it themselves; where it does not tell, they do. Who pushed is known from told pushes alone: where these are too few for
-the commits, a lone approval stands, and the reason names the doubt.
+block, unless they merged it themselves; where it does not tell, they do. Who pushed is known from
+told pushes and listed commits: where these are too few, a lone approval stands, and the reason
+names the doubt.
 
 Doubt never makes an approval. Only where its forge told nothing of the pull request is the verdict
 *unknown*. People are compared by login, in any case. Not judged here: how many approvals the forge
@@ -40,7 +41,8 @@ class Proposal:
 
     `head` is the one that merged, else the present one; `merged_at` is empty where none was told.
     `commits` counts its commits, 0 where that is not told; `pushes` the pushes told up to the merge,
-    which do not include that of what it was opened with; `listed` its commits whose people are told. Whoever merged it (`merged_by`) can write.
+    which do not include that of what it was opened with; `listed` its commits whose people are told.
+    Whoever merged it (`merged_by`) can write.
     """
 
     author: str = ""
