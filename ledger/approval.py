@@ -179,7 +179,9 @@ def _refusal(one: Review, proposal: Proposal, last: dict[str, Review]) -> str:
         return f"dismissed: {one.dismissed_at or 'the forge does not tell when'}"
     superseded = _is_opinion(one, proposal) and last[_person(one)] != one
     if one.state == CHANGES_REQUESTED:
-        return f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _no_access(one, proposal) or _STANDS
+        return (
+            f"{CHANGES_REQUESTED}: {_LATER}" if superseded else _no_access(one, proposal) or _STANDS
+        )
     if superseded:
         return f"superseded: {_LATER}"
     if one.state == DISMISSED:

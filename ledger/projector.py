@@ -396,7 +396,11 @@ class Projector:
 
     def _check_not_overtaken(self, active: Sequence[Projection]) -> None:
         """Another process may have projected the same events since; it holds the rows until then."""
-        lock = " order by projection for update" if self._store.connection.dialect == POSTGRESQL else ""
+        lock = (
+            " order by projection for update"
+            if self._store.connection.dialect == POSTGRESQL
+            else ""
+        )
         rows = self._store.connection.rows(
             f"select projection, checkpoint from projection_state{lock}"  # noqa: S608
         )
