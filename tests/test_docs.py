@@ -16,6 +16,7 @@ import pytest
 
 from ledger import config, errors, events, queries
 from ledger.cli import cli
+from ledger.queries import pulls
 from ledger.store import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -145,7 +146,8 @@ def test_every_exit_code_is_documented() -> None:
 
 STRUCTS = [
     one
-    for _, one in inspect.getmembers(queries, inspect.isclass)
+    for room in (queries, pulls)
+    for _, one in inspect.getmembers(room, inspect.isclass)
     if issubclass(one, msgspec.Struct) and not one.__name__.startswith(("_", "Scope"))
 ]
 

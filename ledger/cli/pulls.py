@@ -1,0 +1,104 @@
+"""The story of one pull request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.queries.pulls import PullRequest
+
+_COLOURS = {"approved": "green", "unapproved": "red", "unknown": "yellow"}
+_SHORT = 12
+
+
+@click.command("pr")
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--repository", default="", help="The source, where several have this number.")
+@click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print."
+)
+def pull_request(number: int, repository: str, output: str) -> None:
+    """The whole story of pull request NUMBER: who made and judged it, what landed, where it went."""
+    from ledger import config, registry  # noqa: PLC0415
+    from ledger.cli.text import fitted, json_text  # noqa: PLC0415
+    from ledger.queries.pulls import find_pull_request  # noqa: PLC0415
+    from ledger.store import Store  # noqa: PLC0415
+
+    settings = config.load()
+    with Store.open(settings.database_url, read_only=True) as store, store.connection.snapshot():
+        registry.check_projections(store.versions())
+        found = find_pull_request(store.connection, number, repository)
+    if output == "json":
+        click.echo(json_text(found))
+        return
+    for line in fitted(story(found)):
+        click.echo(line)
+
+
+def story(one: PullRequest) -> Iterator[str]:
+    """A pull request as text, in the order in which things happened."""
+    from ledger.cli.text import visible  # noqa: PLC0415
+
+    title = visible(one.title) or "(its forge told no title)"
+    state = one.state or "known from Git alone"
+    yield click.style(f"#{one.number} {title}", bold=True) + f"  {state}  {one.repository}"
+    opened = f", opened {one.created_at}" if one.created_at else ""
+    into = f", into {visible(one.base)}" if one.base else ""
+    yield f"  author     {visible(one.author) or 'not told'}{opened}{into}"
+    for who in one.contributions:
+        counted = [(who.commits, "commit"), (who.pushes, "push")]
+        said = " and ".join(_counted(*each) for each in counted if each[0])
+        yield f"  wrote      {visible(who.login) or 'somebody unknown'}: {said}"
+    if one.head_sha:
+        what = "the head that merged" if one.merged_at else "the head as last seen"
+        yield f"  head       {one.head_sha[:_SHORT]}  {what}"
+    for review in one.reviews:
+        at = f" at {review.commit_sha[:_SHORT]}" if review.commit_sha else ""
+        when = review.submitted_at or "at a time that is not told"
+        who_said = visible(review.reviewer) or "somebody unknown"
+        rules = "counts" if review.counts else "does not count"
+        reason = visible(review.reason)
+        yield f"  review     {when} {who_said} {review.state}{at}: {rules}, {reason}"
+    verdict = click.style(one.approval.verdict, fg=_COLOURS.get(one.approval.verdict))
+    reason = visible(one.approval.reason)
+    at = f" at {one.approval.approved_at}" if one.approval.approved_at else ""
+    yield f"  approval   {verdict}{at}  ({one.approval.grade}: {reason})"
+    if one.merged_at:
+        merged_as = f" as {one.merge_commit_sha[:_SHORT]}" if one.merge_commit_sha else ""
+        by = visible(one.merged_by) or "somebody who is not told"
+        yield f"  merged     by {by} at {one.merged_at}{merged_as}  (reported)"
+    elif one.closed_at:
+        yield f"  closed     at {one.closed_at}, not merged"
+    yield from _after(one)
+    yield f"  evidence   position {one.evidence_position}"
+
+
+def _after(one: PullRequest) -> Iterator[str]:
+    """What landed of it, and where that went."""
+    from ledger.cli.text import visible  # noqa: PLC0415
+
+    if not one.landed:
+        yield "  landed     nothing that the ledger has read on a tracked branch"
+    for landing in one.landed:
+        place = f"revision {landing.number} of {visible(landing.branch)}" if landing.number else ""
+        if not place:
+            place = f"no longer on {visible(landing.branch)}" if landing.branch else "on no branch"
+        best = "" if landing.best else "  not its merge"
+        commit = landing.commit_sha[:_SHORT]
+        when = f" at {landing.landed_at}" if landing.landed_at else ""
+        reason = visible(landing.reason)
+        yield f"  landed     {commit} {place}{when}{best}  ({landing.grade}: {reason})"
+    for sync in one.delivered:
+        place = sync.environment or "unmapped"
+        when = sync.deployed_at or "at a time that is not told"
+        how = visible(f"{sync.application} in {sync.cluster or 'a cluster that is not named'}")
+        yield f"  deployed   {visible(place)} {when} by {how}: {sync.commit_sha[:_SHORT]} {sync.kind}"
+
+
+def _counted(number: int, thing: str) -> str:
+    plural = "pushes" if thing == "push" else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"

@@ -1,0 +1,225 @@
+"""The whole story of one pull request: who made it, who judged it, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ledger.errors import AmbiguousError, NotFoundError
+from ledger.queries.answers import Approval
+from ledger.store.drivers import Connection
+
+
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody brought to a pull request: listed commits and told pushes; `login` empty is unknown."""
+
+    login: str
+    commits: int
+    pushes: int
+
+
+class Opinion(msgspec.Struct, frozen=True, kw_only=True):
+    """A review, and whether it counts. Times are UTC text, empty where they are not told."""
+
+    reviewer: str
+    state: str
+    commit_sha: str
+    submitted_at: str
+    counts: bool
+    reason: str
+    evidence_position: int
+
+
+class Landing(msgspec.Struct, frozen=True, kw_only=True):
+    """A mainline commit that is linked to a pull request, or said to be.
+
+    `best` where it is the commit's own pull request; `number` is the revision's, null off the current line.
+    """
+
+    branch: str
+    number: int | None
+    commit_sha: str
+    landed_at: str
+    best: bool
+    grade: str
+    reason: str
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync that brought a commit of it to a cluster; `kind` as in the view `deployed_revisions`."""
+
+    environment: str
+    cluster: str
+    application: str
+    commit_sha: str
+    deployed_at: str
+    kind: str
+
+
+class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A pull request as its forge tells it and as Git shows it; empty and null where neither does."""
+
+    repository: str
+    number: int
+    state: str
+    title: str
+    url: str
+    author: str
+    base: str
+    head_sha: str
+    created_at: str
+    updated_at: str
+    closed_at: str
+    merged_at: str
+    merged_by: str
+    merge_commit_sha: str
+    approval: Approval
+    contributions: list[Contribution]
+    reviews: list[Opinion]
+    landed: list[Landing]
+    delivered: list[Delivery]
+    evidence_position: int
+
+
+_TEXTS = (
+    "state", "title", "url", "author", "base", "head_sha", "created_at", "updated_at", "closed_at",
+    "merged_at", "merged_by", "merge_commit_sha",
+)  # fmt: skip
+
+
+def find_pull_request(connection: Connection, number: int, repository: str = "") -> PullRequest:
+    """The story of a pull request. NotFoundError, or AmbiguousError where several repositories have it."""
+    columns = (
+        "repository, state, title, url, author, base, head_sha, created_at, updated_at, closed_at, "
+        "merged_at, merged_by, merge_commit_sha, approval, link_grade, reason, approvers, "
+        "approved_at, evidence_position"
+    )
+    sql = f"select {columns} from pull_requests where number = ?"  # noqa: S608 (columns are ours)
+    found = [
+        dict(zip(columns.split(", "), row, strict=True))
+        for row in connection.rows(f"{sql} order by repository", [number])
+        if repository in ("", row[0])
+    ]
+    if not found:
+        where = f" of {repository}" if repository else ""
+        raise NotFoundError(
+            f"nothing is known of pull request {number}{where}",
+            hint="Git alone shows a pull request by its head or by what landed; its forge tells the rest.",
+        )
+    if len(found) > 1:
+        names = ", ".join(one["repository"] for one in found)
+        raise AmbiguousError(
+            f"several repositories have a pull request {number}: {names}",
+            hint="Say which one with --repository.",
+        )
+    return _story(connection, number, found[0])
+
+
+def _story(connection: Connection, number: int, row: dict[str, Any]) -> PullRequest:
+    key = [row["repository"], number]
+    landed = _landed(connection, key)
+    return PullRequest(
+        repository=row["repository"],
+        number=number,
+        **{name: row[name] or "" for name in _TEXTS},
+        approval=_approval(row),
+        contributions=_contributions(connection, key),
+        reviews=_reviews(connection, key),
+        landed=landed,
+        delivered=_delivered(connection, row["repository"], landed),
+        evidence_position=row["evidence_position"],
+    )
+
+
+def _approval(row: dict[str, Any]) -> Approval:
+    """What the forge tells of approvals is reported, whatever is known of the commit that landed."""
+    return Approval(
+        verdict=row["approval"] or "unknown",
+        grade="reported" if row["approval"] in ("approved", "unapproved") else "unlinked",
+        reason=row["reason"] or "",
+        approvers=[one for one in (row["approvers"] or "").split(", ") if one],
+        approved_at=row["approved_at"] or "",
+    )
+
+
+def _contributions(connection: Connection, key: Sequence[Any]) -> list[Contribution]:
+    rows = connection.rows(
+        """select login, count(distinct case when pushed_at = '' then head_sha end),
+                  count(distinct case when pushed_at <> '' then head_sha end)
+           from model_contributor where repository = ? and number = ?
+           group by login order by login""",
+        key,
+    )
+    return [Contribution(login=row[0], commits=int(row[1]), pushes=int(row[2])) for row in rows]
+
+
+def _reviews(connection: Connection, key: Sequence[Any]) -> list[Opinion]:
+    rows = connection.rows(
+        """select reviewer, state, commit_sha, submitted_at, counts, reason, evidence_position
+           from reviews where repository = ? and number = ? order by submitted_at, review""",
+        key,
+    )
+    return [
+        Opinion(
+            reviewer=row[0],
+            state=row[1],
+            commit_sha=row[2],
+            submitted_at=row[3],
+            counts=bool(row[4]),
+            reason=row[5],
+            evidence_position=row[6],
+        )
+        for row in rows
+    ]
+
+
+def _landed(connection: Connection, key: Sequence[Any]) -> list[Landing]:
+    """Links with what speaks against them, too; the current line's number first where there are several."""
+    rows = connection.rows(
+        """select l.commit_sha, l.best, l.grade, l.reason, r.branch, r.number, r.landed_at, r.superseded
+           from model_link l
+           left join revisions r on r.repository = l.repository and r.commit_sha = l.commit_sha
+           where l.repository = ? and l.number = ?
+           order by l.best desc, l.rank, r.branch, r.number, l.commit_sha""",
+        key,
+    )
+    return [
+        Landing(
+            commit_sha=row[0],
+            best=bool(row[1]),
+            grade=row[2],
+            reason=row[3],
+            branch=row[4] or "",
+            number=None if row[7] else row[5],
+            landed_at=row[6] or "",
+        )
+        for row in rows
+    ]
+
+
+def _delivered(
+    connection: Connection, repository: str, landed: Sequence[Landing]
+) -> list[Delivery]:
+    commits = sorted({one.commit_sha for one in landed if one.best})
+    if not commits:
+        return []
+    marks = ", ".join("?" * len(commits))
+    rows = connection.rows(
+        f"""select environment, cluster, application, commit_sha, deployed_at, kind
+            from deployed_revisions where repository = ? and commit_sha in ({marks})
+            order by deployed_at, cluster, application""",  # noqa: S608 (question marks)
+        [repository, *commits],
+    )
+    return [
+        Delivery(
+            environment=row[0] or "",
+            cluster=row[1] or "",
+            application=row[2],
+            commit_sha=row[3],
+            deployed_at=row[4] or "",
+            kind=row[5],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,121 @@
+"""`ledger pr` tells the whole story of one pull request: what forge, Git and controllers say of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ledger import demo
+from ledger.cli import cli
+from ledger.errors import AmbiguousError, NotFoundError
+from ledger.queries.pulls import find_pull_request
+from ledger.store import Store
+from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
+
+Pr = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def pr(tmp_path_factory: pytest.TempPathFactory) -> Pr:
+    """Asks the demo's ledger for a pull request."""
+    folder = tmp_path_factory.mktemp("pulls") / "demo"
+    demo.run(folder)
+    environment = {
+        "LEDGER_CONFIG": str(folder / "ledger.toml"),
+        "LEDGER_DATABASE": "",
+        "COLUMNS": "120",
+    }
+    return lambda *words: CliRunner().invoke(cli, ["pr", *words], env=environment)
+
+
+def told(pr: Pr, number: int) -> dict[str, Any]:
+    done = pr(str(number), "--output", "json")
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_an_approved_pull_request_from_its_author_to_production(pr: Pr) -> None:
+    one = told(pr, 17)
+    assert (one["author"], one["merged_by"], one["state"]) == ("priya-r", "priya-r", "merged")
+    assert one["approval"]["verdict"] == "approved"
+    assert one["approval"]["approvers"] == ["maya-l"]
+    assert [(each["number"], each["grade"], each["best"]) for each in one["landed"]] == [
+        (19, "proved", True)
+    ]
+    assert {each["environment"] for each in one["delivered"]} == {"prod", "staging"}
+    assert one["delivered"][0]["deployed_at"] == "2025-09-23T08:53:49Z"
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(12, "stale"), (16, "self"), (19, "dismissed"), (20, "after_merge")]
+)
+def test_why_a_review_does_not_count(pr: Pr, number: int, word: str) -> None:
+    one = told(pr, number)
+    assert one["approval"]["verdict"] == "unapproved"
+    refused = [each for each in one["reviews"] if not each["counts"]]
+    assert word in {each["reason"].partition(":")[0] for each in refused}
+
+
+def test_a_pull_request_that_was_never_merged(pr: Pr) -> None:
+    one = told(pr, 11)
+    assert one["merged_at"] == ""
+    assert one["approval"]["reason"] == "its forge tells of no merge"
+    assert one["delivered"] == []
+
+
+def test_the_text_says_it_in_the_order_of_events(pr: Pr) -> None:
+    lines = pr("17").stdout.splitlines()
+    labels = [line[2:12].strip() for line in lines[1:] if line[2:3].strip()]
+    assert lines[0].startswith("#17 Payments: say who owns the policy  merged")
+    assert labels == [
+        "author", "head", "review", "approval", "merged", "landed", "deployed", "deployed",
+        "evidence",
+    ]  # fmt: skip
+    assert max(map(len, lines)) <= 120
+
+
+def test_one_that_nobody_knows(pr: Pr) -> None:
+    done = pr("4711")
+    assert done.exit_code != 0
+    assert isinstance(done.exception, NotFoundError)
+
+
+def merged_here(repo: Repo, number: int) -> None:
+    tip = repo.commit({"a.txt": "a\n"}, "Begin")
+    head = repo.commit({"b.txt": "b\n"}, "Work", branch=None, parents=[tip])
+    repo.pull_head(number, head)
+    repo.squash(head, f"Work (#{number})")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, database_url: str) -> Ledger:
+    one, other = make_repo(tmp_path / "one.git"), make_repo(tmp_path / "other.git")
+    merged_here(one, 5)
+    merged_here(other, 5)
+    sources = (track(one, "one"), track(other, "other"))
+    ledger = make_ledger(tmp_path / "ledger", *sources, database=database_url)
+    ledger.grow()
+    return ledger
+
+
+def test_what_git_alone_knows_is_told_as_that(ledger: Ledger) -> None:
+    with Store.open(ledger.settings.database_url, read_only=True) as store:
+        one = find_pull_request(store.connection, 5, "one")
+    assert (one.state, one.author, one.merged_at) == ("", "", "")
+    assert (one.approval.verdict, one.approval.grade) == ("unknown", "unlinked")
+    (landing,) = one.landed
+    assert (landing.number, landing.grade, landing.best) == (2, "proved", True)
+
+
+def test_a_number_that_several_repositories_have(ledger: Ledger) -> None:
+    with (
+        Store.open(ledger.settings.database_url, read_only=True) as store,
+        pytest.raises(AmbiguousError, match="one, other"),
+    ):
+        find_pull_request(store.connection, 5)
