@@ -108,6 +108,40 @@ def check_trace(trace: dict[str, Any], answer: dict[str, Any], application: str)
 
 
 @pytest.mark.slow
+def test_the_last_change_of_an_object_is_the_newest_of_its_fields(
+    ask: Ask, objects: list[dict[str, Any]]
+) -> None:
+    """Asked without a field, `when` knows of no older change than blame does of a field."""
+    compared = 0
+    for one in objects:
+        [blame] = ask("blame", *named(one))["resources"]
+        newest = max(row["revision"]["number"] for row in blame["fields"])
+        answer = ask("when", *named(one))
+        told = ask("history", *named(one))["changes"]
+        assert answer["change"]["revision"]["number"] == newest, one
+        assert answer["change"] in told, one
+        compared += bool(answer["decided_by"])
+    assert compared > 3
+
+
+@pytest.mark.slow
+def test_the_last_change_of_a_promoted_deployment_is_its_promotion(ask: Ask) -> None:
+    promoted = ask("when", "deploy/payments", "-n", "payments")
+    overlay = "apps/payments/overlays/production/kustomization.yaml"
+    assert (promoted["change"]["path"], promoted["change"]["revision"]["number"]) == (overlay, 21)
+    [live] = promoted["live"]
+    assert (live["state"], live["since"]) == ("live", "2025-09-25T15:10:11Z")
+    web = ask("when", "deploy/web", "-n", "web")
+    assert web["change"]["revision"]["number"] == 17
+    assert [one["state"] for one in web["live"]] == ["rolled_back"]
+    told = ask("history", "deploy/web", "-n", "web")["changes"]
+    numbers = [one["revision"]["number"] for one in told]
+    assert numbers[:3] == [17, 13, 6]
+    verdicts = {one["revision"]["number"]: one["revision"]["approval"]["verdict"] for one in told}
+    assert (verdicts[17], verdicts[13]) == ("unapproved", "unapproved")
+
+
+@pytest.mark.slow
 def test_the_views_and_the_timeline_tell_of_a_revision_what_the_log_tells(ask: Ask) -> None:
     rows = ask("sql", "select * from revisions order by landed_at, number")
     views = {(one["branch"], one["commit_sha"]): one for one in rows}

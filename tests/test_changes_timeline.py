@@ -360,18 +360,23 @@ def test_an_environment_that_is_not_mapped_is_refused_with_those_that_are(ledger
 
 
 def seen(
-    clock: str, replicas: int | None, kind: str = "Deployment", name: str = "api", **more: Any
+    clock: str,
+    replicas: int | None,
+    kind: str = "Deployment",
+    name: str = "api",
+    namespace: str = "api",
+    **more: Any,
 ) -> tuple[NewEvent, Content]:
     """A look at an object that saw it with so many replicas, or gone."""
     spec = {"replicas": replicas} if kind == "Deployment" else {"size": replicas}
-    metadata = {"name": name, "namespace": "api"}
+    metadata = {"name": name, "namespace": namespace}
     body = {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}
     kept = contents.pack(msgspec.json.encode(body, order="sorted"))
     identity: dict[str, Any] = {
         "cluster": "prod",
         "api_group": "apps",
         "kind": kind,
-        "namespace": "api",
+        "namespace": namespace,
         "name": name,
         "observed_at": at(clock),
     }
@@ -453,6 +458,64 @@ def test_an_object_that_claims_to_be_young_is_new_even_if_it_is_the_first_of_its
         "statefulset/young -n api",
         f"appeared, changed at {at('11:00')}",
     )
+
+
+FIRST = "was seen first: nothing tells since when it is there"
+
+
+def test_an_object_that_nothing_dates_is_told_by_the_look_that_saw_it_first(ledger: Ledger) -> None:
+    """Dumps of kubectl hide managed fields: what a person made by hand then claims no time at all."""
+    look(ledger, seen("10:10", 1))
+    look(ledger, seen("11:10", 1, "RoleBinding", "night"))
+    [entry] = ask(ledger, "11:00", "12:00", "prod").entries
+    assert (entry.kind, entry.at, entry.resource, entry.what) == (
+        "edited",
+        at("11:10"),
+        "rolebinding/night -n api",
+        FIRST,
+    )
+    look(ledger, seen("11:20", 1, "RoleBinding", "later"))
+    assert told(ask(ledger, "11:15", "12:00")) == [("11:20", "edited", "appeared")]
+
+
+def test_an_owner_that_makes_no_such_objects_hides_nothing(ledger: Ledger) -> None:
+    look(ledger, seen("10:10", 1))
+    by = {"owner": "Deployment/api", "owner_group": "apps"}
+    look(
+        ledger,
+        seen("11:10", 1, "StatefulSet", "posing", **by),
+        seen("11:10", 1, "ReplicaSet", "api-1", **by),
+    )
+    assert [one.resource for one in ask(ledger, "11:00", "12:00").entries] == [
+        "statefulset/posing -n api"
+    ]
+
+
+def test_what_stands_in_no_namespace_belongs_to_the_environments_of_its_cluster(
+    tmp_path: Path, repo: Repo, database_url: str
+) -> None:
+    mapped = [
+        EnvironmentSettings(name="narrow", clusters=["prod"], namespaces=["api"]),
+        EnvironmentSettings(name="wide", clusters=["prod"]),
+        EnvironmentSettings(name="elsewhere", clusters=["test"]),
+        EnvironmentSettings(name="anywhere", namespaces=["api"]),
+    ]
+    folder = tmp_path / "ledger"
+    ledger = make_ledger(folder, track(repo), environments=mapped, database=database_url)
+    ingest(ledger, "10:00")
+    look(ledger, seen("10:10", 1))
+    look(ledger, seen("11:10", 1, "RoleBinding", "inside"))
+    look(ledger, seen("11:20", 1, "ClusterRoleBinding", "night", namespace=""))
+    look(ledger, seen("11:30", 1, "RoleBinding", "outside", namespace="other"))
+    found = {one.resource: one.environments for one in ask(ledger, "11:00", "12:00").entries}
+    assert found == {
+        "rolebinding/inside -n api": ["anywhere", "narrow", "wide"],
+        "clusterrolebinding/night": ["narrow", "wide"],
+        "rolebinding/outside -n other": ["wide"],
+    }
+    ledger.tell(created("11:40"))  # an application of the first of them, into this cluster
+    [night] = ask(ledger, "11:15", "11:25").entries
+    assert night.environments == ["anywhere", "narrow", "wide"]
 
 
 def test_what_syncs_and_controllers_change_is_no_edit(ledger: Ledger, repo: Repo) -> None:
@@ -647,6 +710,19 @@ def test_unmapped_is_said_and_never_left_out(ledger: Ledger, repo: Repo, run: Ru
     repo.commit({"docs/readme.md": "bye\n"}, "Docs")
     ingest(ledger, "11:30")
     assert "  unmapped      infra@main" in run("changes", *SPAN).out
+
+
+def test_how_much_is_left_out_because_it_is_not_mapped_is_said(
+    ledger: Ledger, repo: Repo, run: Run
+) -> None:
+    left_out = "more of no environment that is mapped; without --env they are listed"
+    assert left_out not in run("changes", "--env", "prod", *SPAN).out
+    repo.commit({"docs/readme.md": "bye\n"}, "Docs")
+    ingest(ledger, "11:30")
+    said = run("changes", "--env", "prod", *SPAN).out.splitlines()
+    assert said[1:3] == ["nothing is known to have happened", f"1 {left_out}"]
+    assert left_out not in run("changes", *SPAN).out
+    assert json.loads(run("changes", "--env", "prod", *SPAN, "-o", "json").out)["unmapped"] == 1
 
 
 def test_nothing_is_claimed_only_where_every_feed_has_told(ledger: Ledger, run: Run) -> None:

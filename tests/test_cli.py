@@ -338,6 +338,7 @@ SHAPES: dict[str, Any] = {
         "moment": MOMENT,
         "change": Maybe(CHANGE),
         "live": [Whatever],
+        "unread": int,
     },
     "history": {
         "name": str,
@@ -346,6 +347,7 @@ SHAPES: dict[str, Any] = {
         "resources": [NAME],
         "decided_by": [DECIDED],
         "changes": [CHANGE],
+        "unread": int,
     },
     "blame": {
         "name": str,

@@ -17,7 +17,7 @@ from ledger.documents import Documents
 from ledger.errors import AmbiguousError, NotFoundError
 from ledger.events import Application, ApplicationCreated, ApplicationSource, NewEvent
 from ledger.projector import Projector
-from ledger.queries import Asker, Scope
+from ledger.queries import Asker, Scope, outcomes
 from ledger.queries.deciding import Decider
 from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
 
@@ -355,3 +355,110 @@ def test_a_secret_may_be_written_under_both_names_in_turn(tmp_path: Path) -> Non
         assert told["written_as"] is None
     told = json.loads(run(ledger, "when", "cm/db", "--field", "stringData.password", "-o", "json"))
     assert told["change"] is None
+
+
+# -- a whole resource --------------------------------------------------------------------------------
+
+
+def subjects(ledger: Ledger, *more: str) -> list[str]:
+    told = json.loads(run(ledger, "history", "deploy/api", *more, "-o", "json"))
+    return [f"{one['path']}: {one['revision']['subject']}" for one in told["changes"]]
+
+
+def last(ledger: Ledger, *more: str) -> str:
+    told = json.loads(run(ledger, "when", "deploy/api", *more, "-o", "json"))
+    return f"{told['change']['path']}: {told['change']['revision']['subject']}"
+
+
+def test_the_last_change_is_that_of_what_comes_out(ledger: Ledger, repo: Repo) -> None:
+    commits = repo.chain()
+    assert last(ledger, "-n", "team-b") == "base/api.yaml: A tag that nobody sees"  # its replicas
+    assert last(ledger, "-n", "team-a", "--at", commits[4]) == "prod/kustomization.yaml: Bump prod"
+    repo.commit({"base/api.yaml": manifest("x/api:v10", replicas=3)}, "Only the tag, again unseen")
+    repo.commit({"prod/kustomization.yaml": overlay("v7", "team-a")}, "Bump prod again")
+    more: dict[str, Any] = {"resources": ["../base"], "namespace": "team-a"}
+    more |= {"images": [{"name": "x/api", "newTag": "v7"}, {"name": "x/web", "newTag": "v2"}]}
+    repo.commit({"prod/kustomization.yaml": yaml.safe_dump(more)}, "Of something else")
+    ledger.grow()
+    assert last(ledger, "-n", "team-a") == "prod/kustomization.yaml: Bump prod again"
+    assert last(ledger, "-n", "team-b") == "base/api.yaml: A tag that nobody sees"
+    assert last(ledger, "-n", "team-a", "--path", "prod") == (
+        "prod/kustomization.yaml: Bump prod again"
+    )
+    said = run(ledger, "when", "deploy/api", "-n", "team-a")
+    assert f'{IMAGE} is "x/api:v7" in prod (inferred)' in said
+    assert "prod/kustomization.yaml  changed in revision 8 of infra@main" in said
+
+
+def test_the_last_change_may_be_the_end_of_an_input(ledger: Ledger, repo: Repo) -> None:
+    """The patch is gone and names nothing any more; that it went is the change."""
+    patch = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}}
+    body = yaml.safe_dump({**patch, "spec": {"replicas": 9}})
+    patched = overlay("v2", "team-a", patches=[{"path": "more.yaml"}])
+    repo.commit({"prod/kustomization.yaml": patched, "prod/more.yaml": body}, "Patch")
+    repo.commit({"prod/more.yaml": body.replace("9", "8")}, "Less")
+    ledger.grow()
+    assert last(ledger, "-n", "team-a") == "prod/more.yaml: Less"
+    repo.commit(
+        {"prod/kustomization.yaml": overlay("v2", "team-a"), "prod/more.yaml": None}, "No patch"
+    )
+    ledger.grow()
+    assert last(ledger, "-n", "team-a").endswith(": No patch")
+    assert {"prod/more.yaml: Less", "prod/more.yaml: Patch"} < set(subjects(ledger, "-n", "team-a"))
+
+
+def test_a_move_of_the_document_is_no_change_of_what_comes_out(ledger: Ledger, repo: Repo) -> None:
+    moved = {"base/api.yaml": None, "base/app.yaml": manifest("x/api:v9", replicas=3)}
+    repo.commit({**moved, "base/kustomization.yaml": "resources: [app.yaml]\n"}, "Move")
+    ledger.grow()
+    assert last(ledger, "-n", "team-a") == "base/api.yaml: A tag that nobody sees"
+
+
+def test_of_directories_that_differ_the_document_itself_is_told(ledger: Ledger, repo: Repo) -> None:
+    repo.commit({"prod/kustomization.yaml": overlay("v7", "team-a")}, "Bump prod again")
+    ledger.grow()
+    assert last(ledger) == "base/api.yaml: A tag that nobody sees"
+    said = run(ledger, "when", "deploy/api")
+    assert "this is the document alone: it is built in 2 directories" in said
+    assert [one.partition(":")[0] for one in subjects(ledger)] == ["base/api.yaml"] * 2
+
+
+def test_a_path_asks_for_what_is_written_there(ledger: Ledger, repo: Repo) -> None:
+    repo.commit({"stage/kustomization.yaml": None}, "Only prod")
+    repo.commit({"prod/kustomization.yaml": overlay("v7", "team-a")}, "Bump prod again")
+    ledger.grow()
+    assert last(ledger) == "prod/kustomization.yaml: Bump prod again"
+    told = json.loads(run(ledger, "when", "base/api.yaml", "-o", "json"))
+    assert told["change"]["revision"]["subject"] == "A tag that nobody sees"
+
+
+def test_the_history_holds_what_the_inputs_changed(ledger: Ledger, repo: Repo) -> None:
+    more: dict[str, Any] = {"resources": ["../base"], "namespace": "team-a"}
+    more |= {"images": [{"name": "x/api", "newTag": "v2"}, {"name": "x/web", "newTag": "v2"}]}
+    repo.commit({"prod/kustomization.yaml": yaml.safe_dump(more)}, "Of something else")
+    ledger.grow()
+    assert subjects(ledger, "-n", "team-a") == [
+        "base/api.yaml: A tag that nobody sees",
+        "prod/kustomization.yaml: Bump prod",
+        "prod/kustomization.yaml: Prod",
+        "base/api.yaml: Base",
+    ]
+    assert subjects(ledger, "-n", "team-a", "--limit", "2") == [
+        "base/api.yaml: A tag that nobody sees",
+        "prod/kustomization.yaml: Bump prod",
+    ]
+    said = run(ledger, "history", "deploy/api", "-n", "team-a")
+    assert "prod/kustomization.yaml  changed in revision 4 of infra@main" in said
+
+
+def test_what_was_too_much_to_read_is_said(
+    ledger: Ledger, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes, "MAX_READ", 1)
+    repo.commit({"base/api.yaml": manifest("x/api:v10", replicas=3)}, "Only the tag, again unseen")
+    ledger.grow()
+    assert "nothing after revision 6 changed it" in run(
+        ledger, "when", "deploy/api", "-n", "team-a"
+    )
+    said = run(ledger, "history", "deploy/api", "-n", "team-a")
+    assert "up to revision 6 these are the changes of the document alone" in said

@@ -79,6 +79,11 @@ def lines(found: Timeline, now: str) -> list[str]:
     if not found.entries:
         known = any(one.stale for one in found.feeds) or not found.feeds
         told.append("nothing is known to have happened" if known else "nothing happened")
+    if found.unmapped:
+        more = (
+            f"{found.unmapped} more of no environment that is mapped; without --env they are listed"
+        )
+        told.append(click.style(more, fg="yellow"))
     return [*told, *(_feed(one, now) for one in found.feeds)]
 
 

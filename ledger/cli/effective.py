@@ -23,7 +23,15 @@ def lines(resources: Sequence[ResourceName], decision: Decision | None = None) -
     found = [_made(one) for one in resources if one.set_by]
     if decision is None:
         return found
-    found += [line for one in decision.decided for line in _decided(one)]
+    shown = decision.decided[:MANY]
+    found += [line for one in shown for line in _decided(one)]
+    if len(decision.decided) > MANY:
+        found.append(f"  … and {len(decision.decided) - MANY} more fields; --output json shows all")
+    if decision.unread:
+        found.append(
+            click.style(f"nothing after revision {decision.unread} changed it", fg="yellow")
+            + "; what came before was too much to read, so this is the document's own last change"
+        )
     found += [
         f"  not read: {visible(one)}"
         for one in sorted({one.unread for one in decision.decided} - {""})
@@ -38,6 +46,15 @@ def lines(resources: Sequence[ResourceName], decision: Decision | None = None) -
             "choose one with -n or --path"
         )
     return found
+
+
+def left_out(unread: int) -> list[str]:
+    """Of which changes a history does not tell, because there was too much to read."""
+    told = (
+        f"up to revision {unread} these are the changes of the document alone: what its inputs changed "
+        "by then was too much to read; ask `ledger history` for their paths"
+    )
+    return [click.style(told, fg="yellow")] if unread else []
 
 
 def spelled(field: str, written: str) -> list[str]:

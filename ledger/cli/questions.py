@@ -104,6 +104,11 @@ def _each(resources: Sequence[ResourceName], ask: Callable[[ResourceName], Answe
     return answers
 
 
+def _is_file(name: str, resources: Sequence[ResourceName]) -> bool:
+    """Whether a question is about a file, and so about what is written there."""
+    return any(one.path == name.removeprefix("./").rstrip("/") for one in resources)
+
+
 def _written_as(
     resources: Sequence[ResourceName], decision: Decision, field: str, found: Sequence[str]
 ) -> str:
@@ -132,6 +137,9 @@ def _print(lines: Sequence[str]) -> None:
 def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
     """When did NAME, or one field of it, change last; who did it; which pull request landed it.
 
+    That is NAME as a cluster gets it: a change of a kustomization, patch or image that made it another one
+    counts, one that is overridden does not. Of a path it is what is written there.
+
     NAME is KIND/NAME as in kubectl, a Terraform address, a path, or a resource's identity.
     """
     from ledger.cli import effective, text  # noqa: PLC0415
@@ -142,7 +150,11 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
         scope = _scope(where)
         resources = asker.resolve(name, scope)
         until = _time(at)
-        decision = Decider(asker).decide(resources, field, scope, until)
+        decider = Decider(asker)
+        if field or _is_file(name, resources):
+            decision = decider.decide(resources, field, scope, until)
+        else:
+            decision = decider.last(resources, scope, until)
         found = decision.change
         if found is None:
             found = next(asker.history(resources, field=field, until=until, limit=1), None)
@@ -153,7 +165,8 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
         if output == "json":
             asked = {"name": name, "field": field or None, "written_as": written or None}
             told = {"resources": resources, "decided_by": decision.decided, "moment": moment}
-            _print_json({**asked, **told, "change": found, "live": live})
+            answer = {"change": found, "live": live, "unread": decision.unread}
+            _print_json({**asked, **told, **answer})
             return
         if found is None:
             raise asker.never_changed(resources, field)
@@ -173,6 +186,9 @@ def when(name: str, field: str, at: str, output: str, **where: Any) -> None:
 def history(name: str, field: str, at: str, limit: int, output: str, **where: Any) -> None:
     """Every change of NAME, or of one field of it, newest first.
 
+    Those of its document, and those of the kustomizations, patches and images that made it another one for
+    the cluster, under the name of their file. Of a path it is what is written there.
+
     A change of a file's mode alone (chmod) is no change of what it declares: it stands in the event of its
     commit (`ledger sql "select data from events where type = 'commit.observed'"`), not here.
     """
@@ -183,7 +199,10 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
         scope, until = _scope(where), _time(at)
         resources = asker.resolve(name, scope)
         decider = Decider(asker)
-        decision = decider.decide(resources, field, scope, until)
+        if field or _is_file(name, resources):
+            decision = decider.decide(resources, field, scope, until)
+        else:
+            decision = decider.last(resources, scope, until, find=False)
         changes = decider.history(resources, decision, field=field, until=until, limit=limit)
         newest = next(changes, None)
         changed = newest.fields if newest is not None else []
@@ -192,7 +211,8 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
         if output == "json":
             asked = {"name": name, "field": field or None, "written_as": written or None}
             told = {"resources": resources, "decided_by": decision.decided}
-            _print_json({**asked, **told, "changes": list(changes)})
+            every = list(changes)
+            _print_json({**asked, **told, "changes": every, "unread": decider.unread})
             return
         _print(text.fitted(effective.lines(resources, decision)))
         _print(effective.spelled(field, written))
@@ -205,6 +225,7 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
             _print(text.fitted(text.change_block(change, title)))
         if first:
             raise asker.never_changed(resources, field)
+        _print(text.fitted(effective.left_out(decider.unread)))
 
 
 @click.command()

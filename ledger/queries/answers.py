@@ -255,10 +255,15 @@ class Freshness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened from `since` (inclusive) to `until` (exclusive), the oldest first."""
+    """What happened from `since` (inclusive) to `until` (exclusive), the oldest first.
+
+    `unmapped` counts what is left out of the timeline of one environment because nothing says to which
+    environment it belongs; 0 where all are asked for.
+    """
 
     environment: str
     since: str
     until: str
     entries: list[Entry]
+    unmapped: int
     feeds: list[Freshness]

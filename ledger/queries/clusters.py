@@ -20,7 +20,7 @@ DRIFTED, DRIFT_ENDED, EDITED = "drifted", "drift_ended", "edited"
 _ENDED = {
     "sync": "a sync made it as Git has it",
     "git": "Git has it so since",
-    "reverted": "put back by hand",
+    "reverted": "no sync that is known explains it",
     "removed": "the object is gone",
 }
 
@@ -43,17 +43,26 @@ class Places:
         ]
 
     def of(self, application: tuple[Any, ...], cluster: str, namespace: str) -> list[str]:
-        """Those of its application; of an object without one, all that its place may belong to."""
+        """Those of its application; of an object without one, all that its place may belong to.
+
+        What stands in no namespace is part of each environment that its cluster is named for, whatever
+        namespaces that is narrowed to, or that an application deploys to there: it reaches all of them.
+        """
         known = self._applications.get(application)
         if known is not None:
             return sorted(known)
+        deployed = self._clusters.get(cluster, set())
         found = {
             name
             for name, clusters, namespaces in self._mapped
-            if (clusters == [""] or cluster in clusters)
-            and (namespaces == [""] or any(fnmatchcase(namespace, one) for one in namespaces))
+            if (cluster in clusters or (clusters == [""] and (namespace or name in deployed)))
+            and (
+                not namespace
+                or namespaces == [""]
+                or any(fnmatchcase(namespace, one) for one in namespaces)
+            )
         }
-        return sorted(found or (self._clusters.get(cluster, set()) if not self._mapped else set()))
+        return sorted(found or (deployed if not self._mapped else set()))
 
 
 # -- drift -----------------------------------------------------------------------------------------
@@ -138,7 +147,7 @@ _BUILT_IN = (
 )  # fmt: skip
 _LOOK = (
     "cluster", "api_group", "kind", "namespace", "name", "observed_at", "content", "manager",
-    "changed_at", "evidence_position", "recorded_at",
+    "changed_at", "owner", "owner_group", "evidence_position", "recorded_at",
 )  # fmt: skip
 
 
@@ -146,15 +155,17 @@ def edits(store: Store, since: str, until: str) -> Iterator[Entry]:
     """Objects that were first seen changed in a span although no sync of their application was about.
 
     Left out are what drift tells already, what a controller made, and what Kubernetes' own controllers
-    set. One look at all looks, and two documents for each edit.
+    set. An owner that an object names itself is no proof: the state of the object decides, or whether
+    that owner's controller makes such objects at all. One look at all looks, and two documents for each
+    edit.
     """
     connection = store.connection
     rows = connection.rows(
         f"select {', '.join('l.' + name for name in _LOOK)}, s.object, s.app_cluster, "  # noqa: S608
-        "s.app_namespace, s.application from model_live_look l "
+        "s.app_namespace, s.application, s.state from model_live_look l "
         "left join model_live_state s on s.cluster = l.cluster and s.api_group = l.api_group "
         "and s.kind = l.kind and s.namespace = l.namespace and s.name = l.name "
-        "where l.observed_at >= ? and l.observed_at < ? and l.owner = '' "
+        "where l.observed_at >= ? and l.observed_at < ? "
         "and coalesce(s.state, '') <> 'derived'",
         [since, until],
     )
@@ -162,11 +173,14 @@ def edits(store: Store, since: str, until: str) -> Iterator[Entry]:
     earlier: dict[tuple[str, str], dict[tuple[str, str], str]] = {}
     for values in rows:
         look = dict(zip(_LOOK, values, strict=False))
-        key, *application = values[len(_LOOK) :]
+        key, *application, state = values[len(_LOOK) :]
+        if state is None and _is_made(look):
+            continue
         when = (look["cluster"], look["observed_at"])
         if when not in earlier:
             earlier[when] = _looks_before(connection, *when)
-        what = _edit(store, look, key, application, earlier[when])
+        declared = state not in (None, "extra", "unknown")
+        what = _edit(store, look, key, application, declared, earlier[when])
         if what:
             assert places is not None
             yield Entry(
@@ -187,11 +201,24 @@ def edits(store: Store, since: str, until: str) -> Iterator[Entry]:
             )
 
 
+def _is_made(look: Mapping[str, Any]) -> bool:
+    """Whether the controller of the owner that an object names may have made it."""
+    kind, _, name = look["owner"].partition("/")
+    if not name:
+        return False
+    from ledger.projections.live.controllers import makes  # noqa: PLC0415 (heavy, and rarely needed)
+    from ledger.projections.live.rows import Identity  # noqa: PLC0415
+
+    owner = Identity(look["cluster"], look["owner_group"], kind, look["namespace"], name)
+    return makes(owner, Identity(*(look[one] for one in Identity._fields)))
+
+
 def _edit(
     store: Store,
     look: Mapping[str, Any],
     key: str | None,
     application: Sequence[str | None],
+    declared: bool,
     earlier: Mapping[tuple[str, str], str],
 ) -> str:
     """What a look saw that nobody told of; empty where it is told elsewhere or is no edit."""
@@ -205,6 +232,11 @@ def _edit(
         [*(look[name] for name in _LOOK[:6])],
     )
     since = before[0][0] if before else _missed_at(look, earlier)
+    first = "appeared"
+    if not since and not look["changed_at"] and not declared:
+        # Nothing dates it: it may be as old as the cluster, or have been made a minute ago.
+        since = max(earlier.values(), default="")
+        first = "was seen first: nothing tells since when it is there"
     if not since:
         return ""
     told = connection.rows(
@@ -214,13 +246,13 @@ def _edit(
         [key, now, now, *application, now, since],
     )
     old, new = before[0][1] if before else None, look["content"]
-    if told or (old is None and new is None):
+    if told or old == new:  # seen again, or set anew as it was
         return ""
     claimed = f", changed at {look['changed_at']}" if look["changed_at"] else ""
     if new is None:
         return "is gone"
     if old is None:
-        return f"appeared{claimed}"
+        return f"{first}{claimed}"
     return f"changed in {_some(_changed(store, bytes(old), bytes(new)))}{claimed}"
 
 

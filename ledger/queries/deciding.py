@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from ledger.resources import Value
 
 if TYPE_CHECKING:
     from ledger.queries.effective import Decided, Place, Setter
+    from ledger.queries.outcomes import Outcomes
 
 MAX_CANDIDATES = 5
 MANY = 20
@@ -28,12 +30,18 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
     `decided` is empty where the document alone decides. `each_for_itself` are directories that decide
     the field differently, where nothing was said about which is meant; then nothing is decided here.
+
+    Of a whole resource, `place` is the directory whose result is meant, null where it is the document's
+    own; `decided` then are the fields that the change made others, and `unread` is the newest revision
+    that was not looked at, 0 where the change is found or there is none.
     """
 
     decided: list[Decided] = []
     change: Change | None = None
     setter: Setter | None = None
     each_for_itself: list[str] = []
+    place: Place | None = None
+    unread: int = 0
 
     def inputs(self) -> list[Setter]:
         """The inputs in documents, each once."""
@@ -42,10 +50,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Decider:
-    """Asks an open ledger; everything that it says is inferred."""
+    """Asks an open ledger; everything that it says is inferred.
+
+    `unread` is, once a history is read to its end, the newest revision whose inputs it leaves out.
+    """
 
     def __init__(self, asker: Asker) -> None:
         self._asker = asker
+        self.unread = 0
 
     def decide(
         self, resources: Sequence[ResourceName], field: str, scope: Scope, until: str = ""
@@ -76,6 +88,39 @@ class Decider:
             return Decision()
         change, setter = self._newest(one, chosen, field, until)
         return Decision(decided=chosen, change=change, setter=setter)
+
+    def last(
+        self, resources: Sequence[ResourceName], scope: Scope, until: str = "", *, find: bool = True
+    ) -> Decision:
+        """The newest change that made the resource as a cluster gets it another one, by whatever input.
+
+        Nothing where no directory is built with the document, or several are that differ: these are
+        `each_for_itself` then. Costs two readings of the directory for each revision that may be the one;
+        without `find` only the directory is told, and no change.
+        """
+        if len(resources) != 1:
+            return Decision()
+        one = resources[0]
+        commit = self._asker.moment(one.repository, one.branch, until).commit_sha
+        first: Place | None = None
+        for place in self._places(one, scope, commit):
+            first = first or place
+            if place.one.decided != first.one.decided:
+                everywhere = self._asker.places.directories(one, scope, commit)
+                return Decision(each_for_itself=everywhere)
+        if first is None or not find:
+            return Decision(place=first)
+        outcomes = self._outcomes(first)
+        newest = next((each for each in outcomes.newest_first() if each.changes), None)
+        if newest is None:
+            return Decision(place=first, unread=outcomes.unread)
+        decided = self._asker.places.decided_of(first, newest.changed)
+        return Decision(decided=decided, change=newest.changes[0], place=first)
+
+    def _outcomes(self, place: Place) -> Outcomes:
+        from ledger.queries.outcomes import Outcomes  # noqa: PLC0415 (reads kustomizations: heavy)
+
+        return Outcomes(self._asker, place)
 
     def _places(self, one: ResourceName, scope: Scope, commit: str) -> Iterator[Place]:
         for place in self._asker.places.of(one, scope, commit):
@@ -124,7 +169,14 @@ class Decider:
         until: str = "",
         limit: int = 0,
     ) -> Iterator[Change]:
-        """The changes of a field in the document and in every input that decides it, newest first."""
+        """The changes of a field in the document and in every input that decides it, newest first.
+
+        Of a whole resource: its document's changes, and those of its inputs that made it another one.
+        """
+        if not field and decision.place is not None:
+            whole = self._of_all(resources, decision.place, until)
+            yield from islice(whole, limit) if limit else whole
+            return
         found = list(self._asker.history(resources, field=field, until=until))
         own = {one.resource for one in resources}
         for setter in decision.inputs():
@@ -132,6 +184,19 @@ class Decider:
                 found += self._asker.history([setter.resource], field=setter.field, until=until)
         found.sort(key=lambda one: -one.revision.number)
         yield from found[:limit] if limit else found
+
+    def _of_all(
+        self, resources: Sequence[ResourceName], place: Place, until: str
+    ) -> Iterator[Change]:
+        own = list(self._asker.history(resources, until=until))
+        known = {one.resource for one in resources}
+        outcomes = self._outcomes(place)
+        for outcome in outcomes.newest_first():
+            while own and own[0].revision.number >= outcome.number:
+                yield own.pop(0)
+            yield from (one for one in outcome.changes if one.resource not in known)
+        self.unread = outcomes.unread
+        yield from own
 
     # -- blame -----------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ Everything here is inferred: kustomizations are read, not run, and what a readin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from ledger.kustomize.rendering import render
 from ledger.kustomize.results import Effective, Overlay, Rendered
 from ledger.kustomize.trees import Input
 from ledger.projections.live.desired import Source, overlay_of, sources_of
+from ledger.projections.references import FileRow
 from ledger.projections.trees import ContextReader, Line, Tree, line_at
 from ledger.queries import names
 from ledger.queries.inputs import directories_made_from
@@ -295,7 +296,52 @@ class Places:
             self._builds[key] = (render(directory, tree, overlay=overlay), tree)
         return self._builds[key]
 
+    # -- inputs over time ------------------------------------------------------------------------
+
+    def ever_in(self, line: Line, directory: str) -> set[str]:
+        """The files that ever were part of a directory, by any kustomization that it ever took in."""
+        files: set[str] = set()
+        seen, frontier = {directory}, [directory]
+        while frontier:
+            rows = self._connection.rows(
+                "select distinct kind, target from model_reference where repository = ? "
+                "and branch = ? and directory = ? and kind in ('file', 'directory')",
+                [line.repository, line.branch, frontier.pop()],
+            )
+            files |= {target for kind, target in rows if kind == "file"}
+            new = {target for kind, target in rows if kind == "directory"} - seen
+            seen |= new
+            frontier += sorted(new)
+        return files
+
+    def versions(self, line: Line, directory: str) -> Sequence[FileRow]:
+        """Every version of every manifest that ever stood in a directory, on whatever line."""
+        return self._reader.versions(line.repository, line.branch, directory)
+
+    def changed_in(
+        self, line: Line, number: int, commit: str, paths: Collection[str]
+    ) -> list[ResourceName]:
+        """The resources in some files that a revision changed."""
+        rows = self._connection.rows(
+            "select resource, path, old_path from model_resource_change where repository = ? "
+            "and branch = ? and revision_number = ? and commit_sha = ? order by change",
+            [line.repository, line.branch, number, commit],
+        )
+        touched = {resource: None for resource, path, old in rows if path in paths or old in paths}
+        scope = Scope(repository=line.repository, branch=line.branch)
+        found = (names.candidates(self._connection, one, scope) for one in touched)
+        return [one for each in found for one in each]
+
     # -- fields ----------------------------------------------------------------------------------
+
+    def decided_of(self, place: Place, changed: Collection[str]) -> list[Decided]:
+        """Those of some leaves of an effective resource that something else than its document decides."""
+        leaves = dict(fields.leaves(place.one.body))
+        return [
+            self._decided(place, leaf, leaves[leaf], inputs)
+            for leaf, inputs in place.one.decided.items()
+            if leaf in leaves and leaf in changed
+        ]
 
     def decided(self, place: Place, field: str) -> list[Decided]:
         """The fields of an effective resource that something else than its document decides."""

@@ -64,6 +64,7 @@ def timeline(
         *clusters.drift(connection, since, until),
         *clusters.edits(store, since, until),
     ]
+    unmapped = sum(not one.environments for one in entries) if environment else 0
     if environment:
         entries = [one for one in entries if environment in one.environments]
     entries.sort(key=lambda one: (one.at, KINDS.index(one.kind), one.evidence_position))
@@ -72,6 +73,7 @@ def timeline(
         since=since,
         until=until,
         entries=entries,
+        unmapped=unmapped,
         feeds=list(_feeds(connection, sources, since, min(until, now), patience)),
     )
 

@@ -71,7 +71,7 @@ class Tracer:
             observed_at=one.observed_at,
             seen_at=self._seen_at(one),
             state=Finding(verdict=one.state, reason=one.reason),
-            approval=self._approval(one, settings, bool(field)),
+            approval=self._approval(one, settings, differences if field else None),
             grade=weakest.grade,
             weakest=weakest.hop,
             decides=chosen.revision.commit_sha if chosen and chosen.revision else "",
@@ -80,14 +80,19 @@ class Tracer:
             settings=settings,
         )
 
-    def _approval(self, one: Object, settings: Sequence[Setting], narrowed: bool) -> Finding:
-        """What a controller made of a declared object is approved as that is."""
+    def _approval(
+        self, one: Object, settings: Sequence[Setting], narrowed: Sequence[Differing] | None
+    ) -> Finding:
+        """What a controller made of a declared object is approved as that is.
+
+        `narrowed` is what differs in the fields that are meant, None where all are.
+        """
         owner = object_of(self._connection, one.maker) if one.maker else None
         if owner is None:
             return _judged(settings, one, narrowed)
         behind = self._settings(owner)
         behind.sort(key=lambda each: _badness(each, owner, False), reverse=True)
-        found = _judged(behind, owner, False)
+        found = _judged(behind, owner, None)
         return Finding(
             verdict=found.verdict, reason=f"of its owner {owner.title()}: {found.reason}"
         )
@@ -188,10 +193,25 @@ class Tracer:
         return Hop(
             hop="live",
             grade="reported",
-            what=f"as it is since {one.observed_at} or earlier, last looked at {self._seen_at(one)}",
+            what=f"as it is since {self._since(one)}, last looked at {self._seen_at(one)}",
             reason=f"the cluster showed it{changed}{by if changed else ''}",
             evidence=evidence,
         )
+
+    def _since(self, one: Object) -> str:
+        """Since when it is as it is, as far as that is known without what the cluster claims."""
+        identity = [one.cluster, one.api_group, one.kind, one.namespace, one.name]
+        looks = self._connection.rows(
+            "select observed_at, mark from model_live_look where cluster = ? and api_group = ? "
+            "and kind = ? and namespace = ? and name = ? order by observed_at, mark",
+            identity,
+        )
+        if looks and one.observed_at not in {at for at, _ in looks}:
+            return f"{one.observed_at}, when a sync made it so again"
+        before = [at for at, mark in looks if at < one.observed_at and mark != looks[-1][1]]
+        if not one.changed_at and before:
+            return f"a time between {before[-1]} and {one.observed_at}"
+        return f"{one.observed_at} or earlier"
 
     def _seen_at(self, one: Object) -> str:
         """When somebody last looked for it; empty if nobody ever did."""
@@ -379,15 +399,24 @@ def _differing(text: str, *, excused: bool = False) -> list[Differing]:
     ]
 
 
-def _judged(settings: Sequence[Setting], one: Object, narrowed: bool) -> Finding:
-    """The worst over what set the fields, as `live_resources` judges it; `settings` stand worst first."""
+def _judged(
+    settings: Sequence[Setting], one: Object, narrowed: Sequence[Differing] | None
+) -> Finding:
+    """The worst over what set the fields, as `live_resources` judges it; `settings` stand worst first.
+
+    An approval says nothing of what is live where that is not known to be what was approved.
+    """
     if one.state in ("derived", "not_observed"):
         return Finding(verdict="", reason=f"there is nothing to approve: {one.reason}")
-    if one.state in ("absent", "extra") or (one.state == "drifted" and not narrowed):
+    if one.state in ("absent", "extra") or (one.state == "drifted" and narrowed is None):
         return Finding(verdict="unexplained", reason=f"it is not as Git has it: {one.reason}")
     if not settings:
         return Finding(verdict="unknown", reason="nothing is known of what set it")
     worst = settings[0]
+    differs = narrowed is None or any(not each.excuse for each in narrowed)
+    if one.state == "unknown" and differs and worst.approval in ("approved", "waived"):
+        reason = f"what is live is not known to be what was {worst.approval}: {one.reason}"
+        return Finding(verdict="unknown", reason=reason)
     by = f" by {worst.revision.commit_sha[:12]}" if worst.revision is not None else ""
     return Finding(
         verdict=worst.approval, reason=f"{worst.field or 'the whole'}, set{by}: {worst.reason}"
