@@ -206,14 +206,25 @@ def test_a_change_of_an_unknown_time_tells_its_own_approval(sqlite_url: str) -> 
     baseline = APPLIED | {
         "kind": "unknown_since",
         "approval": "unknown",
-        "reason": "since when is not known",
+        "reason": "as the view says",
     }
     own = {name: APPLIED[name] for name in ("repository", "branch", "commit_sha", "pull_request")}
     own |= {"approval": "unapproved", "approval_reason": "nobody approved it"}
     views = {"applied_changes": [baseline], "revisions": [own]}
     [item] = judge(sqlite_url, "CHG-01", views).items
-    told = "since when is not known; by itself #12 is unapproved: nobody approved it"
+    since = (
+        "it was live, with all before it, when the ledger first looked: since when, and whether it was "
+        "approved by then, is not known; "
+    )
+    told = since + "its pull request #12 is unapproved: nobody approved it"
     assert (item.outcome, item.reason) == ("unknown", told)
+    own |= {"approval": "approved", "approval_reason": "approved by bob at the head that merged"}
+    [item] = judge(sqlite_url, "CHG-01", views | {"revisions": [own]}).items
+    told = since + "its pull request #12 was approved by bob at the head that merged"
+    assert (item.outcome, item.reason) == ("unknown", told)
+    own |= {"pull_request": None, "approval": "unapproved", "approval_reason": "no link"}
+    [item] = judge(sqlite_url, "CHG-01", views | {"revisions": [own]}).items
+    assert item.reason == since + "the revision itself is unapproved: no link"
 
 
 def test_a_live_resource_is_of_its_applications_environment_or_its_namespaces(

@@ -38,6 +38,7 @@ from ledger.events import (
 )
 from ledger.periods import Period, parse_period
 from ledger.reports import find, find_all, pdf, templates
+from ledger.reports.facts import Hole
 from ledger.reports.issue import Issued, issue
 from ledger.reports.shown import Shown, address, any_character
 from ledger.reports.verify import verify
@@ -234,11 +235,11 @@ def test_a_report_tells_what_nobody_read_and_what_no_application_ships(
     recorded(ledger, ("a", ApplicationCreated(application=told, created_at=created_at)))
     facts = made(ledger, tmp_path / "r.html").facts
     page = Page(tmp_path / "r.html")
-    assert [(one.side, one.at, one.span) for one in facts.unread if one.cluster == "hub"] == [
-        ("before", "2025-01-02T00:00:00Z", "1 day"),
-        ("after", "2025-01-27T08:00:00Z", "4 days and 16 hours"),
-    ]
-    assert "not read after 2025-01-27T08:00:00Z: 4 days and 16 hours of the period" in page.text
+    [hub] = facts.looked
+    assert hub in facts.unread
+    assert hub.before == Hole("1 day", "2025-01-02T00:00:00Z", "2025-01-02T00:00:00Z")
+    assert hub.after == Hole("4 days and 16 hours", *["2025-01-27T08:00:00Z"] * 2)
+    assert "4 days and 16 hours not read after 2025-01-27T08:00:00Z" in page.text
     [one] = facts.unshipped
     assert (one.environment, one.patterns, one.subject, one.judged) == (
         "production", ("firewall/*",), "Open", False,
@@ -247,6 +248,60 @@ def test_a_report_tells_what_nobody_read_and_what_no_application_ships(
     assert sum(feed.events for feed in facts.feeds) == facts.standing.events
     tables = [int(number) for number in re.findall(r"Table (\d+)\.", page.text)]
     assert tables == list(range(1, len(tables) + 1))
+
+
+def looked_at(ledger: Ledger, cluster: str, *times: str) -> None:
+    events = [
+        NewEvent(stream=f"cluster/{cluster}", key=f"{cluster} {at}", source="kubernetes", occurred_at=at,
+                 data=ClusterSurveyed(cluster=cluster, observed_at=at, scopes=[]))
+        for at in times
+    ]  # fmt: skip
+    with ledger.store() as store:
+        store.append(events, source="kubernetes", recorded_at="2025-02-01T00:00:00Z")
+
+
+def test_a_report_tells_how_seldom_each_cluster_was_looked_at(
+    story: Ledger, tmp_path: Path
+) -> None:
+    often = [f"2025-01-{day:02}T00:00:00Z" for day in range(1, 32)]
+    del often[9:12]
+    looked_at(story, "often", "2024-12-31T12:00:00Z", *often, "2025-02-01T00:00:00Z")
+    looked_at(story, "seldom", "2025-01-05T08:00:00Z", "2025-01-27T08:00:00Z")
+    looked_at(story, "once", "2025-01-05T08:00:00Z")
+    looked_at(story, "around", "2024-12-01T00:00:00Z", "2025-03-01T00:00:00Z")
+    looked_at(story, "long ago", "2024-11-01T00:00:00Z", "2024-12-01T00:00:00Z")
+    done, page = made(story, tmp_path / "r.html"), Page(tmp_path / "r.html")
+    looked = {one.cluster: one for one in done.facts.looked}
+    assert {name: one.looks for name, one in looked.items()} == {
+        "around": 0, "long ago": 0, "often": 28, "once": 1, "seldom": 2,
+    }  # fmt: skip
+    between = {name: one.between for name, one in looked.items()}
+    assert between == {
+        "around": Hole("90 days", "2024-12-01T00:00:00Z", "2025-03-01T00:00:00Z"),
+        "long ago": None,
+        "often": Hole("4 days", "2025-01-09T00:00:00Z", "2025-01-13T00:00:00Z"),
+        "once": None,
+        "seldom": Hole("22 days", "2025-01-05T08:00:00Z", "2025-01-27T08:00:00Z"),
+    }
+    assert (looked["often"].before, looked["often"].after) == (None, None)
+    assert looked["long ago"].after == Hole("31 days", *["2024-12-01T00:00:00Z"] * 2)
+    assert "cluster seldom: 2 recorded looks in the period, up to 22 days apart" in page.text
+    assert "What came and went between two looks is not seen" in page.text
+    ever = made(story, tmp_path / "all.html", parse_period("all", "UTC", NOW)).facts
+    [long_ago] = [one for one in ever.looked if one.cluster == "long ago"]
+    assert (long_ago.looks, long_ago.before, long_ago.after) == (2, None, None)
+    assert long_ago.between is not None
+    assert long_ago.between.span == "30 days"
+
+
+def test_that_no_failure_is_recorded_is_not_said_to_be_no_hole(
+    story: Ledger, tmp_path: Path
+) -> None:
+    made(story, tmp_path / "r.html", parse_period("2024-12", "UTC", NOW))
+    page = Page(tmp_path / "r.html")
+    assert "No source recorded a failure that meets the period" in page.text
+    assert "That none is recorded does not say that all was seen" in page.text
+    assert "Times in which nobody looked are no failures" in page.text
 
 
 def test_nothing_to_judge_is_never_called_a_pass(story: Ledger, tmp_path: Path) -> None:
@@ -574,6 +629,11 @@ def test_a_character_without_a_glyph_stands_as_its_code_point() -> None:
 
 def test_a_long_text_is_cut_and_says_how_much_is_missing() -> None:
     assert Shown(any_character).cut("x" * 1_700, 600).endswith("… 1,100 more characters</span>")
+    assert Shown(any_character).cut("x" * 681, 600).endswith("… 81 more characters</span>")
+
+
+def test_a_text_is_not_cut_where_the_note_would_be_as_long() -> None:
+    assert Shown(any_character).cut("x" * 680, 600) == "x" * 680
 
 
 @pytest.mark.parametrize(

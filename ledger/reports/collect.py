@@ -18,7 +18,7 @@ from ledger.auditor import Session
 from ledger.controls import Control, Item, Result
 from ledger.errors import IntegrityError
 from ledger.periods import Period
-from ledger.reports.coverage import read_unread, read_unshipped
+from ledger.reports.coverage import read_coverage, read_unshipped
 from ledger.reports.facts import (
     ClusterSurvey,
     Earlier,
@@ -102,7 +102,7 @@ def collect(
         clusters=tuple(_clusters(connection)),
         gaps=tuple(_gaps(connection, period)),
         moves=tuple(_moves(connection, period)),
-        unread=tuple(read_unread(period, connection)),
+        coverage=tuple(read_coverage(period, connection)),
         unshipped=tuple(read_unshipped(period, connection)),
         environments=tuple(_environments(connection, results)),
         unmapped=tuple(_unmapped(connection, period)),

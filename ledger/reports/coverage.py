@@ -5,6 +5,7 @@ Both come from recorded events alone, so that a report comes out the same again.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -13,7 +14,7 @@ from typing import Any
 
 from ledger.auditor import Session
 from ledger.periods import Period
-from ledger.reports.facts import Unread, Unshipped
+from ledger.reports.facts import Coverage, Hole, Unshipped
 
 # A look at a cluster speaks for the time that it looked. A repository is read whole each time, so that
 # all that its source told speaks for when it was told. Of a source that nobody counts, only what happened
@@ -36,6 +37,16 @@ select source, '', min(told_at), max(told_at), 0 from (
 group by source
 order by 1, 2
 """
+# Each look at a cluster with the one after it, where the time from one to the other meets the period.
+TIMES = """
+select source, stream, at, following from (
+  select source, stream, occurred_at as at,
+         lead(occurred_at) over (partition by source, stream order by occurred_at) as following
+  from (select distinct source, stream, occurred_at from events where type = 'cluster.surveyed') looks
+) pairs
+where at < :end and (following > :start or at >= :start)
+order by source, stream, at
+"""
 MAPPED = (
     "select environment, repository, paths from environments where paths <> '' order by environment"
 )
@@ -56,18 +67,37 @@ order by r.landed_at, r.repository, r.branch, r.number, c.path, c.old_path
 APPLIED = "select environment, repository, commit_sha from applied_changes where environment <> ''"
 
 
-def read_unread(period: Period, connection: Session) -> Iterator[Unread]:
-    """The heads and tails of a period that lie before the first and after the last look, by source."""
-    if period.is_all:
-        return
+def read_coverage(period: Period, connection: Session) -> Iterator[Coverage]:
+    """How far the looks of each source speak for a period, by source. Costs a row for each look in it."""
+    times = defaultdict(list)
+    bounds = {"start": period.start, "end": period.end}
+    for source, stream, at, following in connection.query(TIMES, bounds).rows:
+        times[source, stream].append((at, following))
     for source, stream, first, last, counted in connection.query(LOOKS).rows:
-        cluster = stream.removeprefix("cluster/")
-        for side, at, start, end in (
-            ("before", first, period.start, min(first, period.end)),
-            ("after", last, max(last, period.start), period.end),
-        ):
-            if start < end:
-                yield Unread(source, cluster, side, at, _span(start, end), bool(counted))
+        pairs = times[source, stream]
+        holes = [(at, following) for at, following in pairs if following is not None]
+        whole = period.is_all
+        yield Coverage(
+            source=source,
+            cluster=stream.removeprefix("cluster/"),
+            counted=bool(counted),
+            before=None if whole else _hole(period.start, min(first, period.end), first),
+            after=None if whole else _hole(max(last, period.start), period.end, last),
+            looks=sum(at >= period.start for at, _ in pairs) if stream else None,
+            between=_hole(*max(holes, key=_length)) if holes else None,
+        )
+
+
+def _length(hole: tuple[str, str]) -> timedelta:
+    start, end = (datetime.fromisoformat(one) for one in hole)
+    return end - start
+
+
+def _hole(start: str, end: str, at: str = "") -> Hole | None:
+    """The time between two instants, if there is any; `at` stands for the end at which a look was."""
+    if start >= end:
+        return None
+    return Hole(_span(start, end), start, end) if not at else Hole(_span(start, end), at, at)
 
 
 def _span(start: str, end: str) -> str:

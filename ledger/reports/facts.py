@@ -80,19 +80,32 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """A part of the period that no look of a source speaks for: `before` its first or `after` its last.
+class Hole:
+    """A time in which nobody looked: its length in words, and the instants at its ends."""
 
-    `cluster` is empty for a source that reads none; `counted` is whether its looks are recorded. Of one
-    whose looks are not, `at` is when the first or last happened of what it told.
+    span: str
+    start: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What of the period the looks of one source speak for, at one cluster where it reads clusters.
+
+    `before` is the part of the period before the source's first look ever, `after` the part after its
+    last; None where there is none. `counted` is whether looks are recorded: of a source whose looks are
+    not, the ends are when the first or last happened of what it told. `looks` is how many at the
+    cluster are of the period, `between` the longest time between two that follow each other and meet
+    the period; both are None for a source that reads no cluster.
     """
 
     source: str
     cluster: str
-    side: str
-    at: str
-    span: str
     counted: bool
+    before: Hole | None
+    after: Hole | None
+    looks: int | None
+    between: Hole | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +201,7 @@ class Facts:
     clusters: tuple[ClusterSurvey, ...]
     gaps: tuple[Gap, ...]
     moves: tuple[Move, ...]
-    unread: tuple[Unread, ...]
+    coverage: tuple[Coverage, ...]
     unshipped: tuple[Unshipped, ...]
     environments: tuple[Environment, ...]
     unmapped: tuple[Unmapped, ...]
@@ -202,6 +215,16 @@ class Facts:
     def population(self) -> int:
         """How many items of the period the controls judged; a state is none of them."""
         return sum(one.population for one in self.results if not one.control.judges_state)
+
+    @property
+    def unread(self) -> tuple[Coverage, ...]:
+        """The sources that nobody read from the beginning of the period to its end."""
+        return tuple(one for one in self.coverage if one.before or one.after)
+
+    @property
+    def looked(self) -> tuple[Coverage, ...]:
+        """The looks at clusters: of each no more than moments."""
+        return tuple(one for one in self.coverage if one.cluster)
 
     @property
     def states(self) -> tuple[Result, ...]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 Draws = Callable[[str], bool]
 MAX_TEXT = 600
+SPARED = 80  # characters beyond a limit that are printed all the same
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _SEQUENCES = frozenset("\ufe0e\ufe0f")  # text or picture: the font decides
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
@@ -46,8 +47,11 @@ class Shown:
         return self._markup(text.replace("\r\n", "\n").replace("\t", "    "), lines=True)
 
     def cut(self, text: str, limit: int = MAX_TEXT) -> Markup:
-        """As `value`, with what is beyond a limit left out and said so; attached files have it whole."""
-        if len(text) <= limit:
+        """As `value`, with what is beyond a limit left out and said so; attached files have it whole.
+
+        A little beyond it stays: a note of what is missing would be as long.
+        """
+        if len(text) <= limit + SPARED:
             return self._markup(text, lines=False)
         head = self._markup(text[:limit], lines=False)
         return head + Markup('<span class="cut">… {} more characters</span>').format(

@@ -41,13 +41,20 @@ select item_id as item,
          when finding = 'own approval' then 'its only approver is its author'
          when finding = 'late' then 'approved at ' || approved_at || ', after it was applied'
          when finding = 'guessed' then 'its pull request was approved, but is only guessed to be this change'
+         when kind = 'unknown_since' then 'it was live, with all before it, when the ledger first looked: since when, '
+           || 'and whether it was approved by then, is not known'
          else coalesce(nullif(reason, ''), 'nothing is known of an approval')
        end || case
          when finding <> 'not known' or own_approval is null then ''
-         else '; by itself ' || case when own_pull is null then 'this revision'
-             else '#' || cast(own_pull as text) end
-           || case when own_approval = 'unknown' then ' has no known approval' else ' is ' || own_approval end
-           || case when coalesce(own_reason, '') = '' then '' else ': ' || own_reason end
+         else case when own_pull is null then '; the revision itself'
+             else '; its pull request #' || cast(own_pull as text) end
+           || case
+             when own_approval = 'unknown' then ' has no known approval'
+             when own_reason like 'approved %' then ' was ' || own_reason
+             else ' is ' || own_approval
+           end
+           || case when coalesce(own_reason, '') = '' or own_reason like 'approved %' then ''
+             else ': ' || own_reason end
        end || case when finding <> 'approved' and emergency = 1 then '; labelled as an emergency' else '' end
          as reason,
        cast(evidence_position as text) as evidence,
