@@ -296,6 +296,13 @@ def test_the_same_object_made_anew_is_a_change(files: Files) -> None:
     assert [day for day, _ in files.live()] == ["2024-01-10", "2024-01-11"]
 
 
+def test_a_content_that_was_set_anew_is_told_with_its_time(files: Files) -> None:
+    for day, hour in ((10, 1), (11, 1), (12, 2)):
+        managed = [{"manager": "argocd-controller", "time": f"2024-01-0{hour}T00:00:00Z"}]
+        files.read(files.write(deployment(managedFields=managed), day))
+    assert [day for day, _ in files.live()] == ["2024-01-10", "2024-01-12"]
+
+
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_dumps_may_come_in_any_order(tmp_path: Path, order: tuple[int, ...]) -> None:
     files = Files(tmp_path, make_ledger(tmp_path / "ledger"))

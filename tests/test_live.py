@@ -9,8 +9,11 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import os
 import random
 from collections.abc import Sequence
+from datetime import datetime
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +43,12 @@ from ledger.events import (
     SyncApplied,
     SyncedResource,
 )
+from ledger.ingest import import_files
 from ledger.live import Circumstances, Comparison, compare, ignores, in_force
 from ledger.projector import Projector
 from ledger.redaction import redact
 from ledger.resources import split_api_version
+from ledger.sources import Import
 from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
 
 Body = dict[str, Any]
@@ -776,6 +781,158 @@ def test_an_episode_says_how_it_ended(world: World, how: str) -> None:
     world.tell()
     rows = world.ledger.rows("select first_seen, closed_at, closed_by from drift_episodes")
     assert rows == [(at(3), at(5 if how == "git" else 6), how)]
+
+
+@pytest.mark.parametrize("looked_again", [False, True])
+def test_a_sync_at_a_revision_that_nobody_knows_ends_no_drift(
+    world: World, looked_again: bool
+) -> None:
+    known = world.repo.tip()
+    world.ledger.grow()
+    world.pull_request(1, known, approved=True)
+    world.application()
+    world.sync(1, known)
+    world.live(2, policy())
+    world.live(3, with_(policy(), "spec", "podSelector", value={"matchLabels": {"a": "b"}}))
+    world.sync(4, "d" * 40)
+    if looked_again:
+        other = {"manager": "x", "time": at(2)}
+        changed = with_(policy(), "spec", "podSelector", value={"matchLabels": {"a": "c"}})
+        world.live(5, changed, managers=[other])
+    world.survey(6)
+    world.tell()
+    episodes = "select first_seen, closed_at, closed_by from drift_episodes"
+    assert world.ledger.rows(episodes) == [(at(3), None, "")]
+    assert world.states()["allow"][:2] == ("unknown", "unknown")
+    assert world.reason("allow").endswith(f" at {at(3)}, and since then that cannot be told")
+    world.sync(8, known)
+    world.survey(9)
+    world.tell()
+    assert world.state("allow") == "drifted"
+    assert world.ledger.rows(episodes) == [(at(3), None, "")]
+    world.live(10, policy())
+    world.tell()
+    [(_, closed_at, _)] = world.ledger.rows(episodes)
+    assert closed_at == at(10)
+
+
+def test_what_was_never_known_to_differ_begins_no_episode_at_an_unknown_revision(
+    world: World,
+) -> None:
+    world.application()
+    world.sync(1, "d" * 40)
+    world.live(2, with_(policy(), "spec", "podSelector", value={"matchLabels": {"a": "b"}}))
+    world.tell()
+    assert world.state("allow") == "unknown"
+    assert "cannot be told" not in world.reason("allow")
+    assert world.ledger.rows("select 1 from drift_episodes") == []
+
+
+SINCE = "select observed_at, changed_at from live_resources where name = 'api'"
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_what_changed_and_came_back_between_two_looks_is_not_as_old_as_the_first(
+    world: World, managed: bool
+) -> None:
+    first = world.repo.tip()
+    second = world.repo.commit({"prod/kustomization.yaml": prod("v2")}, "Two")
+    world.ledger.grow()
+
+    def told(hour: int) -> dict[str, Any]:
+        fields = {"changed_at": at(hour), "manager": "argocd-controller"}
+        return {"managers": [{"time": at(hour)}], **fields} if managed else {}
+
+    world.application()
+    world.sync(1, first)
+    world.live(2, running("v1"), **told(1))
+    world.survey(2)
+    world.tell()
+    assert world.ledger.rows(SINCE) == [(at(2), at(1) if managed else "")]
+    world.sync(3, second)
+    world.sync(4, first)
+    if managed:
+        world.live(9, running("v1"), **told(4))
+    world.survey(9)
+    world.tell()
+    assert world.ledger.rows(SINCE) == [(at(9), at(4)) if managed else (at(4), "")]
+
+
+def test_a_sync_that_changed_nothing_makes_an_object_no_younger(world: World) -> None:
+    first = world.repo.tip()
+    world.ledger.grow()
+    world.application()
+    world.sync(1, first)
+    world.live(2, running("v1"))
+    world.sync(3, first)
+    world.survey(4)
+    world.tell()
+    assert world.ledger.rows(SINCE) == [(at(2), "")]
+
+
+def handed(world: World, dumps: Sequence[Path], views: Sequence[str]) -> list[Any]:
+    for dump in dumps:
+        given = Import(files=(dump,), cluster=CLUSTER)
+        import_files(world.ledger.settings, "kubernetes", given)
+    skipped = ("evidence_position", "recorded_at")
+    found: list[Any] = []
+    for view in views:
+        lines = (Path(registry.__file__).parent / "views" / f"{view}.sql").read_text().splitlines()
+        told = [line[3:].partition(":")[0] for line in lines if line.startswith("-- ")]
+        names = ", ".join(name for name in told if name not in ("view", *skipped))
+        found.append(sorted(world.ledger.rows(f"select {names} from {view}"), key=repr))
+    return found
+
+
+def test_dumps_may_come_in_any_order_and_twice(tmp_path: Path) -> None:
+    """Content A, B, A again, A as it was; who set it is told by some of them only."""
+    ways: list[tuple[str, int, str, str]] = [
+        # tag, when it was set as managed fields say, and the rest of the peers
+        ("v1", 2, "a", ""), ("v2", 12, "b", "x"), ("v1", 22, "a", ""), ("v1", 22, "a", "x"),
+        ("v1", 0, "a", "x"),
+    ]  # fmt: skip
+    results = []
+    more = [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 4, 0, 3, 1), (3, 0, 4, 1, 2)]
+    orders = [*permutations(range(3)), *more]
+    for number, order in enumerate(orders):
+        world = World(tmp_path / str(number))
+        files = {
+            "base/all.yaml": text(deployment(), policy()),
+            "base/kustomization.yaml": kustomization(resources=["all.yaml"]),
+            "prod/kustomization.yaml": prod("v1"),
+        }
+        first = world.repo.commit(files, "Begin")
+        second = world.repo.commit({"prod/kustomization.yaml": prod("v2")}, "Two")
+        world.ledger.grow()
+        world.application()
+        for hour, revision in ((1, first), (12, second), (22, first)):
+            world.sync(hour, revision)
+        world.tell()
+        dumps = []
+        for place, (tag, hour, peer, extra) in enumerate(ways):
+            items = [running(tag), with_(policy(), "metadata", "labels", value={"peer": peer})]
+            if extra:
+                items.append(with_(policy(), "metadata", "name", value="stray"))
+            for one in items:
+                one["metadata"] |= {"namespace": "team-a", "uid": f"uid-{one['metadata']['name']}"}
+                if hour:
+                    one["metadata"]["managedFields"] = [{"manager": "m", "time": at(hour)}]
+            dump = tmp_path / f"{number}-{place}.json"
+            dump.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+            seconds = datetime.fromisoformat(at(10 * (place + 1))).timestamp()
+            os.utime(dump, (seconds, seconds))
+            dumps.append(dump)
+        chosen = [dumps[place] for place in order]
+        views = ("live_resources", "live_fields", "drift_episodes")
+        found = handed(world, chosen, views)
+        if number % 5 == 0:
+            assert handed(world, chosen[::-1], views) == found
+        results.append((len(order), found))
+    for count in (3, 5):
+        alike = [found for size, found in results if size == count]
+        assert all(found == alike[0] for found in alike)
+        [row] = [row for row in alike[0][0] if "api" in row]
+        assert (row[5], at(22) in row) == (at(30), True)
 
 
 def test_a_rollback_is_told_from_git_being_ahead(world: World) -> None:

@@ -22,7 +22,7 @@ Pr = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def pr(tmp_path_factory: pytest.TempPathFactory) -> Pr:
-    """Asks the demo's ledger for a pull request."""
+    """Asks the demo's ledger for a pull request, or for the log."""
     folder = tmp_path_factory.mktemp("pulls") / "demo"
     demo.run(folder)
     environment = {
@@ -30,7 +30,12 @@ def pr(tmp_path_factory: pytest.TempPathFactory) -> Pr:
         "LEDGER_DATABASE": "",
         "COLUMNS": "120",
     }
-    return lambda *words: CliRunner().invoke(cli, ["pr", *words], env=environment)
+
+    def call(*words: str) -> Result:
+        asked = words if words[0] == "log" else ("pr", *words)
+        return CliRunner().invoke(cli, asked, env=environment)
+
+    return call
 
 
 def told(pr: Pr, number: int) -> dict[str, Any]:
@@ -78,6 +83,21 @@ def test_the_text_says_it_in_the_order_of_events(pr: Pr) -> None:
         "evidence",
     ]  # fmt: skip
     assert max(map(len, lines)) <= 120
+
+
+def test_what_reached_the_branch_without_an_approval_stands_in_the_log_with_its_reason(
+    pr: Pr,
+) -> None:
+    done = pr("log", "--unapproved", "--since", "2025-09-20")
+    lines = done.stdout.splitlines()
+    revisions, reasons = lines[::2], lines[1::2]
+    assert len(revisions) == len(reasons) >= 3
+    assert all("unapproved" in line for line in revisions)
+    assert any("after_merge" in line for line in reasons)
+    everything = json.loads(pr("log", "-o", "json").stdout)["revisions"]
+    some = json.loads(pr("log", "--unapproved", "-o", "json").stdout)["revisions"]
+    assert some == [one for one in everything if one["approval"]["verdict"] != "approved"]
+    assert 0 < len(some) < len(everything)
 
 
 def test_one_that_nobody_knows(pr: Pr) -> None:

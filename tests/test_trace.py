@@ -704,3 +704,43 @@ def test_the_json_has_the_documented_shape(world: World, run: Run) -> None:
     assert list(answer) == ["name", "field", "trace"]
     shape(Trace, answer["trace"])
     assert answer["trace"]["settings"]
+
+
+# -- since when, and what is not known -------------------------------------------------------------
+
+
+def test_what_a_sync_at_an_unknown_revision_left_is_not_approved(world: World) -> None:
+    source = world.application()
+    head = world.merge("10:00", 1, {"apps/api/prod/deployment.yaml": DEPLOYMENT.format(1, 1)})
+    world.sync("10:30", head, source)
+    world.see("10:40", "Deployment", deployment())
+    assert world.trace().approval.verdict == "approved"
+    world.see("10:50", "Deployment", deployment(replicas=9))
+    world.sync("11:00", "d" * 40, source)
+    world.see("11:10", "Deployment", deployment(replicas=9))
+    found = world.trace()
+    assert (found.state.verdict, found.approval.verdict) == ("unknown", "unknown")
+    assert "not known to be what was approved" in found.approval.reason
+    assert world.trace(field="spec.replicas").approval.verdict == "unknown"
+    assert world.trace(field="image").approval.verdict == "approved"
+    [told] = world.ledger.rows("select approval from live_resources where kind = 'Deployment'")
+    assert told == ("unknown",)
+
+
+def test_since_when_it_is_so_is_a_span_where_only_looks_tell(world: World) -> None:
+    source = world.application()
+    head = world.merge("10:00", 1, {"apps/api/prod/deployment.yaml": DEPLOYMENT.format(1, 1)})
+    more = world.merge("10:20", 2, {"apps/api/prod/deployment.yaml": DEPLOYMENT.format(2, 1)})
+
+    def live() -> str:
+        return world.trace().hops[0].what
+
+    world.sync("10:30", head, source)
+    world.see("10:40", "Deployment", deployment())
+    assert live().startswith(f"as it is since {at('10:40')} or earlier, last looked at")
+    world.sync("10:50", more, source)
+    world.sync("10:55", head, source)
+    world.see("11:10", "Deployment", deployment())
+    assert live().startswith(f"as it is since {at('10:55')}, when a sync made it so again, ")
+    world.see("11:20", "Deployment", deployment(replicas=9))
+    assert live().startswith(f"as it is since a time between {at('11:10')} and {at('11:20')}, ")

@@ -333,6 +333,7 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
 )
 @click.option("--author", default="", help="This author's name or e-mail.")
 @click.option("--direct", is_flag=True, help="Only what no pull request is linked to.")
+@click.option("--unapproved", is_flag=True, help="Only what has no valid approval, each with why.")
 @click.option("--superseded", is_flag=True, help="Also what the branch has moved away from.")
 @click.option("--limit", type=click.IntRange(0), default=0, help="At most this many; 0 for all.")
 @_options("repository", "branch", "output")
@@ -340,9 +341,7 @@ def log(
     since: str,
     until: str,
     path: str,
-    author: str,
-    direct: bool,
-    superseded: bool,
+    unapproved: bool,
     limit: int,
     output: str,
     **where: Any,
@@ -359,14 +358,15 @@ def log(
             _scope({**where, "path": path}),
             since=_time(since),
             until=_time(until),
-            author=author,
-            direct=direct,
-            superseded=superseded,
+            author=where["author"],
+            direct=where["direct"],
+            unapproved=unapproved,
+            superseded=where["superseded"],
             limit=limit,
         )
         if output == "json":
             _print_json({"revisions": found})
             return
-        _print(text.rows(text.log_lines(found)))
+        _print(text.rows(text.log_lines(found, why=unapproved)))
         if not found:
             click.echo("no revision matches", err=True)

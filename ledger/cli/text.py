@@ -273,8 +273,8 @@ def difference_block(difference: Difference) -> list[str]:
     return [*lines, *(f"  {field_line(one)}" for one in difference.fields)]
 
 
-def log_lines(revisions: Sequence[Revision]) -> list[str]:
-    """A line for each revision."""
+def log_lines(revisions: Sequence[Revision], *, why: bool = False) -> list[str]:
+    """A line for each revision; with `why`, another one below it that gives the reason of the verdict."""
     lines = []
     for one in revisions:
         mark = "  superseded" if one.superseded else ""
@@ -287,6 +287,8 @@ def log_lines(revisions: Sequence[Revision]) -> list[str]:
             + click.style(f"{one.approval.verdict:<10}", fg=_VERDICTS.get(one.approval.verdict))
             + f"  {visible(one.author.name)[:20]:<20}  {visible(one.subject)[:90]}{mark}"
         )
+        if why:
+            lines.append(f"    {visible(one.approval.reason)}")
     return lines
 
 

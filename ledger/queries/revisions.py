@@ -63,6 +63,7 @@ class Revisions:
         until: str = "",
         author: str = "",
         direct: bool = False,
+        unapproved: bool = False,
         superseded: bool = False,
         limit: int = 0,
     ) -> list[Revision]:
@@ -89,6 +90,8 @@ class Revisions:
             values += [author, author]
         if direct:
             where.append("v.pull_request is null")
+        if unapproved:
+            where.append("v.approval <> 'approved'")
         if not superseded:
             where.append("v.superseded = 0")
         if scope.path:

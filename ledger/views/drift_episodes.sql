@@ -8,8 +8,8 @@
 -- first_seen: When a look first saw it so, or when the sync ended after which it no longer fitted (UTC).
 -- fields: The fields that differed, as JSON text.
 -- manager: The tool that last set one of them, as the cluster claims; a tool, not a person. Empty if not known.
--- closed_at: When it was first seen as it should be, or gone (UTC); null while it is open.
--- closed_by: sync (the application was synced), git (what is synced declares it so since), reverted (without a sync), removed (the object is gone); empty while it is open.
+-- closed_at: When it was first seen as it should be, or gone (UTC); null while it is open, also where it cannot be told since, because what was synced is not known.
+-- closed_by: sync (the application was synced), git (what is synced declares it so since), reverted (no sync that is known explains it), removed (the object is gone); empty while it is open.
 -- synced_commit_sha: The revision that it differed from.
 -- application_namespace: The namespace that the application itself lives in.
 -- controller_cluster: The cluster that the application itself lives in.

@@ -4,11 +4,11 @@
 -- kind: The kind.
 -- namespace: The namespace; empty for what has none.
 -- name: The name.
--- observed_at: When the content that it has now was first seen (UTC); empty where it is not there.
+-- observed_at: When it was first seen as it is now, or when a sync made it so again that nobody had seen otherwise (UTC); empty where it is not there.
 -- application: The application that it belongs to; empty where none is known.
 -- repository: The repository that declares it; empty where none is known.
 -- state: in_sync, pending (Git is ahead), rolled_back (as a sync back to an older revision made it), drifted, absent (declared and not there), extra (there, and nobody declares it), derived (made by a controller), not_observed (declared, and nobody looked), unknown (the reason says why).
--- approval: approved, waived, unknown, unapproved or unexplained: the worst over the changes that set its fields; unexplained where something of it is not from Git. Of a derived object that of the object in made_of. Null where there is nothing to approve.
+-- approval: approved, waived, unknown, unapproved or unexplained: the worst over the changes that set its fields; unexplained where something of it is not from Git. Never better than unknown where the state is unknown. Of a derived object that of the object in made_of. Null where there is nothing to approve.
 -- made_of: The declared object that a derived object was made of, as Kind/name; empty for all others, and where the cluster brings it by itself.
 -- grade: How well the state is known: reported, inferred or unlinked.
 -- synced_commit_sha: The revision that was applied last; empty where none is known.
@@ -40,6 +40,7 @@ select l.cluster, l.api_group, l.kind, l.namespace, l.name, l.observed_at, l.app
        l.state,
        case when d.state in ('derived', 'not_observed') then null
             when d.state in ('drifted', 'absent', 'extra') then 'unexplained'
+            when d.state = 'unknown' and t.worst < 2 then 'unknown'
             else case t.worst when 0 then 'approved' when 1 then 'waived' when 2 then 'unknown'
               when 3 then 'unapproved' when 4 then 'unexplained' else 'unknown' end end as approval,
        case when l.maker = '' then '' else coalesce(d.kind || '/' || d.name, '') end as made_of, l.grade, l.synced_commit_sha, l.changed_commit_sha,

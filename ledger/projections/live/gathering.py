@@ -68,7 +68,7 @@ class Gatherer:
     def evidence(self, identity: Identity, last: LookRow | None, owner: Owner) -> Evidence:
         """Everything that the state of an object is judged by."""
         app = owner.app
-        at, stated_by = self._looks.last_time(identity, last)
+        at, stated_by = self._looks.last_time(identity)
         sync = self.sync_at(app, identity, at) if app.present else None
         synced, commit, why = self.synced(app, identity, sync)
         tip, why_not = self._tip(app, identity)
@@ -93,9 +93,13 @@ class Gatherer:
     def sync_at(self, app: App, identity: Identity, at: str) -> Sync | None:
         """The last sync that ended by a time and brought the object, whole or by its own result."""
         for sync in reversed(app.syncs):
-            if sync.ended_at <= at and (sync.complete or self._brought(sync, app, identity)):
+            if sync.ended_at <= at and self.brings(sync, app, identity):
                 return sync
         return None
+
+    def brings(self, sync: Sync, app: App, identity: Identity) -> bool:
+        """Whether a sync brought an object, whole or by its own result."""
+        return bool(sync.complete) or self._brought(sync, app, identity)
 
     def _brought(self, sync: Sync, app: App, identity: Identity) -> bool:
         if sync.local:

@@ -12,20 +12,24 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.live import DIFFERENT, Comparison, Difference, managers_of
+from ledger.live import DIFFERENT, DOUBTFUL, Comparison, Difference, managers_of
 from ledger.projections import column
 from ledger.projections.live.desired import App, Sync
 from ledger.projections.live.rows import EpisodeRow, Identity, LookRow, VerdictRow
 from ledger.resources import Value
 
 MAX_FIELDS = 100
+_UNTOLD = 2
 
 
 class Point(NamedTuple):
-    """A time at which an object was held against what was synced; `gone` where it was not there."""
+    """A time at which an object was held against what was synced; `gone` where it was not there.
+
+    `drifted` is None where it cannot be told, because what was synced by then is not known.
+    """
 
     at: str
-    drifted: bool
+    drifted: bool | None
     gone: bool
     fields: tuple[str, ...]
     manager: str
@@ -45,17 +49,24 @@ def basis_of(app: App, syncs: Sequence[Sync], lines: object, scaled_by: str) -> 
 
 
 def verdict(
-    identity: Identity, look: LookRow, basis: str, found: Comparison | None, manager: str
+    identity: Identity,
+    look: LookRow,
+    basis: str,
+    found: Comparison | None,
+    manager: str,
+    *,
+    known: bool = True,
 ) -> VerdictRow:
-    """What a look came to, as a row."""
-    drifted = found is not None and found.verdict == DIFFERENT
+    """What a look came to, as a row. `known` is false where what it is to be held against is not."""
+    drifted = known and found is not None and found.verdict == DIFFERENT
+    unknown = not known or (found is not None and found.verdict == DOUBTFUL)
     fields = [one.field for one in found.standing()][:MAX_FIELDS] if found and drifted else []
     return VerdictRow(
         object=identity.key,
         observed_at=look.observed_at,
         mark=look.mark,
         basis=basis,
-        drifted=int(drifted),
+        drifted=_UNTOLD if unknown else int(drifted),
         fields=column(msgspec.json.encode(fields).decode()),
         manager=column(manager) if drifted else "",
     )
@@ -67,15 +78,25 @@ def newest_manager(found: Sequence[Difference], managers: Value, live: Value, lo
     return max(told)[1] if told else look.manager
 
 
+def is_drift(row: VerdictRow) -> bool | None:
+    """Whether a look saw drift; None where that cannot be told."""
+    return None if row.drifted == _UNTOLD else bool(row.drifted)
+
+
 def fields_of(row: VerdictRow) -> tuple[str, ...]:
     """The fields that a look saw differ."""
     return tuple(msgspec.json.decode(row.fields, type=list[str]))
 
 
 def episodes(identity: Identity, app: App, points: Sequence[Point]) -> Iterator[EpisodeRow]:
-    """The episodes that the points of an object make, in order of time."""
+    """The episodes that the points of an object make, in order of time.
+
+    A point of which nothing can be told neither begins nor ends one.
+    """
     begun: list[Point] = []
     for point in points:
+        if point.drifted is None:
+            continue
         if point.drifted:
             begun.append(point)
         elif begun:
@@ -83,6 +104,12 @@ def episodes(identity: Identity, app: App, points: Sequence[Point]) -> Iterator[
             begun = []
     if begun:
         yield _episode(identity, app, begun, None)
+
+
+def standing_drift(points: Sequence[Point]) -> Point | None:
+    """The point at which an object was last seen to differ, where nothing has been told since."""
+    told = [one for one in points if one.drifted is not None]
+    return told[-1] if told and told[-1].drifted and points[-1].drifted is not True else None
 
 
 def _episode(identity: Identity, app: App, begun: Sequence[Point], end: Point | None) -> EpisodeRow:

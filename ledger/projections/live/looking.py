@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 
 from ledger.projections import Context
 from ledger.projections.live.recording import body_of
@@ -21,18 +22,43 @@ class Looks:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._bodies: dict[bytes, Value] = {}
+        self._at: dict[Identity, list[LookRow]] = {}
 
     def at(self, identity: Identity) -> list[LookRow]:
-        """The looks at an object, oldest first."""
-        rows = self._context.find(LookRow, **identity._asdict())
-        return sorted(rows, key=lambda one: (one.observed_at, one.mark))
+        """The looks that saw an object otherwise than the look before them, oldest first.
+
+        A look that saw the same again is recorded or not by the order in which files came.
+        """
+        if identity not in self._at:
+            if len(self._at) > MAX_BODIES:
+                self._at.clear()
+            rows = self._context.find(LookRow, **identity._asdict())
+            found: list[LookRow] = []
+            for row in sorted(rows, key=lambda one: (one.observed_at, one.mark)):
+                if not found or _state(found[-1]) != _state(row):
+                    found.append(row)
+            self._at[identity] = found
+        return self._at[identity]
 
     def last(self, identity: Identity) -> LookRow | None:
-        """The last look at an object; its content is null where it was gone."""
-        row = self._context.get(ObjectRow, *identity)
-        if row is None:
-            return None
-        return self._context.get(LookRow, *identity, row.observed_at, row.mark)
+        """The first look that saw an object as it is now; its content is null where it is gone.
+
+        Of the looks that saw the same content up to now, it is the first since the content was set for the
+        last time, as far as managed fields tell; it comes with what the best of them tells of those.
+        """
+        looks = self.at(identity)
+        if not looks or looks[-1].content is None:
+            return looks[-1] if looks else None
+        end = _content(looks[-1])
+        run = list(takewhile(lambda one: _content(one) == end, reversed(looks)))[::-1]
+        newest = max(run, key=lambda one: (one.changed_at, one.observed_at))
+        first = next((one for one in run if one.observed_at >= newest.changed_at), newest)
+        told = [one.managers for one in run if one.managers is not None]
+        return first._replace(
+            managers=told[-1] if told else None,
+            manager=newest.manager,
+            changed_at=newest.changed_at,
+        )
 
     def all_of(self, identity: Identity) -> str:
         """A digest of all looks at an object."""
@@ -63,13 +89,13 @@ class Looks:
         )
         return [Identity(*row[:5]) for row in rows]
 
-    def last_time(self, identity: Identity, last: LookRow | None) -> tuple[str, str]:
+    def last_time(self, identity: Identity) -> tuple[str, str]:
         """When somebody last looked for an object, empty if nobody ever did, and on whose word.
 
         That is empty where we looked ourselves, or where it was there.
         """
         seen = self._context.get(SeenRow, *identity)
-        times = [(last.observed_at, last.stated_by)] if last is not None else []
+        times = [(one.observed_at, one.stated_by) for one in self.at(identity)[-1:]]
         times += [(seen.seen_at, "")] if seen is not None else []
         for namespace in {"", identity.namespace}:
             scope = self._context.get(ScopeRow, *identity[:3], namespace)
@@ -84,6 +110,15 @@ class Looks:
             and scope.seen_at >= at
             for scope in self._context.find(ScopeRow, cluster=one.cluster, kind=one.kind)
         )
+
+
+def _content(look: LookRow) -> tuple[str, ...]:
+    return look.mark, look.uid, look.owner, look.owner_group, look.owner_uid
+
+
+def _state(look: LookRow) -> tuple[object, ...]:
+    """All that tells two looks apart: also who set which field, and when."""
+    return (*_content(look), look.managers, look.changed_at) if look.content else ()
 
 
 def scaled(scaler: Value) -> tuple[str, str, str] | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from ledger.comparing import value_text
-from ledger.live import Difference, stored
+from ledger.live import DIFFERENT, Difference, stored
 from ledger.projections import Context, Dropped, Row, column
 from ledger.projections.applications import StateRow
 from ledger.projections.live.deriving import Deriving
@@ -19,13 +19,16 @@ from ledger.projections.live.history import (
     basis_of,
     episodes,
     fields_of,
+    is_drift,
     newest_manager,
+    standing_drift,
     verdict,
 )
 from ledger.projections.live.judging import (
     DERIVED,
     DRIFTED,
     EXTRA,
+    UNKNOWN,
     UNLINKED,
     Declared,
     Evidence,
@@ -134,8 +137,9 @@ class Objects:
             judged = judge(evidence)
         elif there is not None:
             judged = made or self._orphan(app) or judge(evidence)
-        yield from self._told(identity, there, app, evidence, judged, inputs)
         points = self._points(identity, app, evidence, judged)
+        judged = _with_drift(judged, [point for point, _ in points])
+        yield from self._told(identity, there, app, evidence, judged, inputs)
         yield from self._history(identity, points, app)
 
     def _orphan(self, app: App) -> Judgement | None:
@@ -183,12 +187,40 @@ class Objects:
             changed_commit_sha=changed,
             inputs=inputs,
         )
+        since = self._made_again(identity, last, app, evidence) if last is not None else ""
+        if since:
+            row = row._replace(observed_at=since)
+            if row.changed_at < since:
+                row = row._replace(changed_at="", manager="")
         if last is None:
             state = self._context.find(StateRow, **app.name._asdict())
             row = row._replace(
                 evidence_position=state[-1].evidence_position, recorded_at=state[-1].recorded_at
             )
         yield from self._result(identity, row, origins, basis.build if basis else None)
+
+    def _made_again(self, identity: Identity, last: LookRow, app: App, evidence: Evidence) -> str:
+        """When a sync made it as it is again after one that had made it otherwise, unseen; else empty.
+
+        Where managed fields are told, another look would be there, because of their times.
+        """
+        if self._looks.at(identity)[-1].managers is not None:
+            return ""
+        again, otherwise = "", False
+        for sync in app.syncs:
+            if not last.observed_at < sync.ended_at <= evidence.synced_at:
+                continue
+            if not self._gatherer.brings(sync, app, identity):
+                continue
+            declared = self._gatherer.synced(app, identity, sync)[0]
+            held = held_against(evidence, declared) if declared is not None else None
+            if held is None:
+                continue
+            if held.verdict == DIFFERENT:
+                otherwise = True
+            elif otherwise and not held.standing():
+                again, otherwise = sync.ended_at, False
+        return again
 
     def _newest(self, origins: Mapping[str, Origins], basis: Declared | None) -> str:
         """The commit that changed the object last, by the order of the branch."""
@@ -249,6 +281,11 @@ class Objects:
         last = looks[-1] if looks else None
         if last is None or last.content is None or judged is None or judged.comparison is None:
             return found
+        if judged.state == UNKNOWN:
+            if evidence.synced_at > last.observed_at:
+                commit = evidence.synced_commit
+                found.append((Point(evidence.synced_at, None, False, (), "", commit, last), None))
+            return found
         drifted = judged.state == DRIFTED
         if evidence.synced_at > last.observed_at:
             # Looked at again since that sync, and unchanged: else there would be another look.
@@ -256,7 +293,7 @@ class Objects:
             commit = evidence.synced_commit
             now = Point(evidence.synced_at, drifted, False, fields, "", commit, last)
             found.append((now, None))
-        elif found and found[-1][0].drifted and not drifted:
+        elif found and found[-1][0].drifted is not False and not drifted:
             # It is as the branch has it, although no sync told so.
             found[-1] = (found[-1][0]._replace(drifted=False), found[-1][1])
         return found
@@ -278,7 +315,7 @@ class Objects:
         if row is None or row.basis != basis:
             row = self._judged(identity, look, app, evidence, [sync, *running], basis)
         commit = sync.revisions[0][1] if sync is not None and sync.revisions else ""
-        at, drifted = look.observed_at, bool(row.drifted)
+        at, drifted = look.observed_at, is_drift(row)
         return Point(at, drifted, False, fields_of(row), row.manager, commit, look), row
 
     def _judged(
@@ -293,13 +330,18 @@ class Objects:
         """A look held against the sync that had ended by then, and against one that was under way."""
         body, managers = self._looks.body(look), self._looks.managers(look)
         then = _changed(evidence, live=body, managers=managers)
-        found = None
+        found, known = None, True
         for one in syncs:
             declared = self._gatherer.synced(app, identity, one)[0]
-            held = held_against(then, declared) if declared is not None else None
+            if declared is None:
+                known = False
+                continue
+            held = held_against(then, declared)
             if held is None or not held.standing():
                 return verdict(identity, look, basis, None, "")
             found = found or held
+        if not known:
+            return verdict(identity, look, basis, None, "", known=False)
         standing = found.standing() if found is not None else []
         manager = newest_manager(standing, managers, body, look)
         return verdict(identity, look, basis, found, manager)
@@ -317,6 +359,17 @@ class Objects:
         rows: dict[Row, Row] = {one[:2]: one for one in found}
         before = self._context.find(EpisodeRow, object=identity.key)
         yield from exchanged(EpisodeRow, {one[:2]: one for one in before}, rows)
+
+
+def _with_drift(judged: Judgement | None, points: Sequence[Point]) -> Judgement | None:
+    """The same with what it was like before nobody could tell: an episode that is open all the same."""
+    drift = standing_drift(points)
+    if judged is None or judged.state != UNKNOWN or drift is None:
+        return judged
+    fields = ", ".join(one or "everything" for one in drift.fields[:3])
+    more = f" and {len(drift.fields) - 3} more" if len(drift.fields) > 3 else ""
+    told = f"; it differed from Git in {fields}{more} at {drift.at}, and since then that cannot be told"
+    return judged._replace(reason=judged.reason + told)
 
 
 def _changed(evidence: Evidence, **changes: object) -> Evidence:

@@ -99,7 +99,6 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
     identity = _identity(data)
     content = digest_bytes(data.content)
     claim = claimed(body_of(content, context), identity)
-    yield _object(identity, data.observed_at, content.hex(), context)
     row = LookRow(
         *identity,
         observed_at=data.observed_at,
@@ -120,35 +119,43 @@ def _observed(recorded: RecordedEvent, data: LiveObserved, context: Context) -> 
     known = context.get(LookRow, *identity, row.observed_at, row.mark)
     # Files of one time may tell of one content and of two owners, or of none.
     if known is None or _besides(known) < _besides(row):
+        yield _object(identity, row, known, context)
         yield row
     if claim:
         yield ClaimRow(identity.cluster, claim, *identity[1:])
 
 
-def _besides(row: LookRow) -> tuple[str | bytes, ...]:
+def _besides(row: LookRow) -> tuple[str, ...]:
     """What a look tells apart from when and which content."""
     told = (row.owner_uid, row.uid, row.owner, row.owner_group, row.manager, row.changed_at)
     return (*told, (row.managers or b"").hex())
 
 
-def _object(identity: Identity, observed_at: str, mark: str, context: Context) -> ObjectRow:
-    """An object with one look more."""
+def _object(
+    identity: Identity, look: LookRow, instead_of: LookRow | None, context: Context
+) -> ObjectRow:
+    """An object with one look more, or with one that tells more than it did."""
     known = context.get(ObjectRow, *identity)
-    last = max((observed_at, mark), (known.observed_at, known.mark) if known else ("", ""))
+    now = (look.observed_at, look.mark)
+    last = max(now, (known.observed_at, known.mark) if known else ("", ""))
     looks = int(known.looks, 16) if known else 0
-    if context.get(LookRow, *identity, observed_at, mark) is None:
-        looks ^= int(hashlib.sha256(f"{observed_at} {mark}".encode()).hexdigest()[:32], 16)
+    for one in (look, instead_of):
+        looks ^= _digest(one) if one is not None else 0
     return ObjectRow(*identity, *last, f"{looks:032x}", 1)
+
+
+def _digest(look: LookRow) -> int:
+    told = msgspec.json.encode([look.observed_at, look.mark, look.stated_by, *_besides(look)])
+    return int(hashlib.sha256(told).hexdigest()[:32], 16)
 
 
 def _removed(recorded: RecordedEvent, data: LiveRemoved, context: Context) -> Iterable[Row]:
     identity = _identity(data)
     known = context.get(LookRow, *identity, data.observed_at, "")
     stated_by = _person(data.stated_by)
-    yield _object(identity, data.observed_at, "", context)
     if known is not None and (known.stated_by or "") <= stated_by:
         return  # what we saw ourselves needs nobody's word
-    yield LookRow(
+    row = LookRow(
         *identity,
         observed_at=data.observed_at,
         mark="",
@@ -165,6 +172,8 @@ def _removed(recorded: RecordedEvent, data: LiveRemoved, context: Context) -> It
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
+    yield _object(identity, row, known, context)
+    yield row
 
 
 def _person(one: Person | None) -> str:

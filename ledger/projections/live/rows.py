@@ -225,7 +225,10 @@ class OriginRow(NamedTuple):
 
 
 class VerdictRow(NamedTuple):
-    """What one look at an object came to; `basis` is what it was held against."""
+    """What one look at an object came to; `basis` is what it was held against.
+
+    `drifted` is 0 or 1, and 2 where that cannot be told.
+    """
 
     object: str
     observed_at: str

@@ -145,11 +145,15 @@ def prefix(cluster: str, name: Name) -> str:
 
 
 def _state(data: LiveObserved) -> str:
-    """What tells two states of an object apart: also who owns it, which its content does not say."""
+    """What tells two states of an object apart: also who owns it and who set its fields, and when.
+
+    Its content does not say so; and a content that came back is told from one that never changed.
+    """
     state = f"{data.uid} {data.content}"
-    if not data.owner:
+    if not data.owner and not data.managers:
         return state
-    return f"{state} {looks.digest([data.owner, data.owner_group, data.owner_uid])[:16]}"
+    told = [data.owner, data.owner_group, data.owner_uid, data.managers]
+    return f"{state} {looks.digest(told)[:16]}"
 
 
 def read_told(event: RecordedEvent) -> tuple[str, str] | None:
