@@ -43,6 +43,7 @@ SLOW = 120  # seconds after which a run hangs, on the slowest machine
 DRIVER = """
 import ctypes, dataclasses, json, os, resource, signal, subprocess, sys, threading
 plan = json.loads(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin without it
 from ledger import cli, ingest, preparing, projector, registry
 from ledger.sources.git import commits, refs
 from ledger.store import Store, drivers

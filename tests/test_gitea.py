@@ -133,7 +133,7 @@ def review(identifier: int, who: str, state: str, **more: Any) -> Json:
     ("told", "verdict", "why"),
     [
         (review(1, "bob", "APPROVED"), "approved", "approved by bob"),
-        (review(1, "bob", "APPROVED", official=False), "unapproved", "no_write_access"),
+        (review(1, "cid", "APPROVED", official=False), "unapproved", "no_write_access"),
         (review(1, "bob", "APPROVED", dismissed=True), "unapproved", "dismissed"),
         (review(1, "bob", "REQUEST_CHANGES"), "unapproved", "changes that bob requested"),
         (review(1, "bob", "REQUEST_REVIEW"), "unapproved", "nobody approved it"),
