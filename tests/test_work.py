@@ -429,10 +429,10 @@ git                                27        1       26       26        -       
 git KB                            324        6       17       17        -        -        -        -        -
 hashed KB                         173        -        2        2        -        -        -        -       77
 messages                          229        -        2        2        -        -        -        -        -
-parsed                            174        -        3        3        4        -        4        -        -
+parsed                            174        -        3        3        4        7        4        -        -
 redacted                          211        -        3        3        -        -        -        -        -
-statements                        221       57      195      195       54       46       67       22      293
-steps                           17915      377      879      933      381      449      346      161     1870
+statements                        221       57      195      195       55      248       68       24      293
+steps                           17915      377      879      933      386     1145      351      168     1870
 tree KB                           477        -       41       51        -        -        -        -      540
 rows log_content                  304        -        2        2        -        -        -        -        -
 rows log_event                    565        -        6        6        -        -        -        -        -
