@@ -248,8 +248,8 @@ def go(store: Store, told: list[Steps], way: Way) -> int:
         store.connection.execute("update projection_state set checkpoint = ?", [first])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projector, "BATCH", way.batch)
-        patch.setattr(projector, "MAX_ROWS", way.max_rows)
-        patch.setattr(projector, "SMALL", way.small)
+        patch.setattr(projector.cache, "MAX_ROWS", way.max_rows)
+        patch.setattr(projector.cache, "SMALL", way.small)
         follower = following(store, [ANSWERING])
         left = [json.dumps(steps) for steps in told]
         turn = 0
@@ -600,7 +600,7 @@ def test_a_rebuild_gives_the_same_tables_however_often_and_leaves_none_behind(
 ) -> None:
     monkeypatch.setattr(f"{__name__}.BROKEN", set())
     monkeypatch.setattr(projector, "BATCH", 3)
-    monkeypatch.setattr(projector, "MAX_ROWS", 2)
+    monkeypatch.setattr(projector.cache, "MAX_ROWS", 2)
     for number in range(10):
         tell(store, f"word {number % 3}", "same")
         catch_up(store)

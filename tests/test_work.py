@@ -235,7 +235,7 @@ def counted() -> Iterator[Work]:
     work: Work = Counter()
     with pytest.MonkeyPatch.context() as patch:
         # Tables of so many rows are read whole at the start; these are to be long ones, as in real life.
-        patch.setattr(ledger.projector, "SMALL", 20)
+        patch.setattr(ledger.projector.cache, "SMALL", 20)
         _count_database(patch, work)
         _count_documents(patch, work)
         _count_hashes(patch, work)

@@ -1,0 +1,150 @@
+"""The rows of one table while projections run: what was read, what was made and is not yet written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any, cast
+
+from ledger.projections import Row, Table
+from ledger.store import Store
+from ledger.store.schema import table_name
+
+MAX_ROWS = 16_000
+SMALL = 500
+Key = tuple[Any, ...]
+
+
+class Cache:
+    """The rows of one table that were read or made."""
+
+    def __init__(self, store: Store, table: Table, suffix: str) -> None:
+        self.table = table
+        self.name = table_name(table, suffix)
+        self._connection = store.connection
+        self._select = f"select {', '.join(table.columns)} from {self.name}"  # noqa: S608
+        self._key_of = _getter(table.columns, table.key)
+        self._lookups = {names: _getter(table.columns, names) for names in table.lookups}
+        self._make = table.row._make  # type: ignore[attr-defined]
+        self.rows: dict[Key, Row | None] = {}
+        self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
+        self._dirty: dict[Key, Row] = {}
+        self._gone: dict[Key, None] = {}
+        self._added: list[Row] = []
+        # Rows of a log, nine of ten, are only noted: a call less for each.
+        self.put: Callable[[Row], None] = self._added.append if table.log else self._put
+        self.complete = False
+        self._forget()
+        self._load_if_small()
+        self._last_id: int | None = None
+
+    def _forget(self) -> None:
+        self.rows = {}
+        self._groups = {names: {} for names in self._lookups}
+        self.complete = False
+
+    def _load_if_small(self) -> None:
+        if self.table.log:
+            return
+        found = self._connection.rows(f"{self._select} limit {SMALL + 1}")
+        if len(found) <= SMALL:
+            self.complete = True
+            for raw in found:
+                self._hold(self._make(raw))
+
+    def next_id(self) -> int:
+        """The number after the highest one given, in this table whose key is a number."""
+        if self._last_id is None:
+            sql = f"select max({self.table.key[0]}) from {self.name}"  # noqa: S608
+            self._last_id = int(self._connection.rows(sql)[0][0] or 0)
+        self._last_id += 1
+        return self._last_id
+
+    def _hold(self, row: Row) -> None:
+        """Keeps a row, and its key in those groups that are known whole."""
+        key = self._key_of(row)
+        old = self.rows.get(key)
+        self.rows[key] = row
+        for names, group_of in self._lookups.items():
+            groups = self._groups[names]
+            group = group_of(row)
+            if old is not None and (before := group_of(old)) != group and before in groups:
+                groups[before].pop(key, None)
+            if group in groups:
+                groups[group][key] = None
+            elif self.complete:
+                groups[group] = {key: None}
+
+    def get(self, key: Key) -> Row | None:
+        if key in self.rows:
+            return self.rows[key]
+        if self.complete:
+            return None
+        where = " and ".join(f"{name} = ?" for name in self.table.key)
+        found = self._connection.rows(f"{self._select} where {where}", key)
+        row = self._make(found[0]) if found else None
+        if row is None:
+            self.rows[key] = None
+        else:
+            self._hold(row)
+        return row
+
+    def find(self, names: tuple[str, ...], values: Key) -> list[Row]:
+        groups = self._groups[names]
+        if values not in groups and not self.complete:
+            groups[values] = {}
+            group_of = self._lookups[names]
+            where = " and ".join(f"{name} = ?" for name in names)
+            for raw in self._connection.rows(f"{self._select} where {where}", values):
+                row = self._make(raw)
+                known = self.rows.get(self._key_of(row))
+                if known is None:
+                    if self._key_of(row) not in self._gone:
+                        self._hold(row)
+                elif group_of(known) == values:
+                    groups[values][self._key_of(row)] = None
+            # Rows made since, which the table does not have yet, say better where they belong.
+            for key, made in self._dirty.items():
+                if group_of(made) == values:
+                    groups[values][key] = None
+        keys = groups.get(values, ())
+        ordered = sorted(keys) if len(keys) > 1 else keys
+        return [cast("Row", self.rows[key]) for key in ordered]
+
+    def _put(self, row: Row) -> None:
+        self._hold(row)
+        self._dirty[self._key_of(row)] = row
+
+    def drop(self, key: Key) -> None:
+        """Takes a row away."""
+        old = self.get(key)
+        if old is not None:
+            for names, group_of in self._lookups.items():
+                self._groups[names].get(group_of(old), {}).pop(key, None)
+            self.rows[key] = None
+            self._dirty.pop(key, None)
+            self._gone[key] = None
+
+    def flush(self) -> None:
+        if self._added:
+            self._connection.insert(self.name, self.table.columns, self._added)
+            self._added.clear()
+        if self._gone:
+            where = " and ".join(f"{name} = ?" for name in self.table.key)
+            for key in self._gone:
+                self._connection.execute(f"delete from {self.name} where {where}", key)  # noqa: S608
+            self._gone = {}
+        if self._dirty:
+            rows = list(self._dirty.values())
+            self._connection.upsert(self.name, self.table.columns, self.table.key, rows)
+            self._dirty = {}
+        if len(self.rows) > MAX_ROWS:
+            self._forget()
+
+
+def _getter(columns: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Row], Key]:
+    places = [columns.index(name) for name in names]
+    if len(places) == 1:
+        place = places[0]
+        return lambda row: (row[place],)
+    return itemgetter(*places)
