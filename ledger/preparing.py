@@ -130,7 +130,7 @@ class Workshop:
         done = [self._piece(path, parser, one, answer) for one in pieces]
         secret = any(found for _, found in done)
         digests = [digest for digest, _ in done]
-        _remember(self._cut, (path.rsplit("/", 1)[-1], oid), digests)
+        _remember(self._cut, (_base(path), oid), digests)
         if len(digests) == 1:
             return Kept(digest=contents.digest_text(digests[0]), secret=secret)
         whole = b"".join(self._redacted(path, one) for one in pieces) if secret else data
@@ -142,7 +142,7 @@ class Workshop:
         return redact(path, piece, self._key, patterns=self._patterns).data
 
     def _parser(self, path: str) -> Parser:
-        base = path.rsplit("/", 1)[-1]
+        base = _base(path)
         parser = self._choices.get(base)
         if parser is None:
             parser = self._choices[base] = choose(self._parsers, base)
@@ -152,7 +152,7 @@ class Workshop:
         self, path: str, parser: Parser, piece: bytes, answer: Answer | None
     ) -> tuple[bytes, bool]:
         """(digest of the piece as kept, whether it held a secret), each distinct piece once."""
-        base = path.rsplit("/", 1)[-1]
+        base = _base(path)
         key = (base if answer is not None else "?" + base, hashlib.sha256(piece).digest())
         known = self._done.get(key)
         if known is not None:
@@ -205,7 +205,7 @@ class Workshop:
         oid: str,
     ) -> list[bytes]:
         """The pieces of a blob, none where it is not kept or there is none."""
-        key = (path.rsplit("/", 1)[-1], oid)
+        key = (_base(path), oid)
         known = self._cut.get(key)
         if known is None and oid:  # another process was asked for it, for another path
             known = self._parse_again(read, path, parser, oid)
@@ -251,6 +251,10 @@ class Workshop:
         return digests
 
 
+def _base(path: str) -> str:
+    return path.rsplit("/", 1)[-1]
+
+
 def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
     known[key] = value
     if len(known) > REMEMBERED:
@@ -260,7 +264,8 @@ def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
 class Preparer:
     """Takes requests and gives promises; starts other processes once there is much to do.
 
-    Work is dealt out by path, so that each process knows the documents that came before its own.
+    A blob goes to the process that knows the one it follows, else by its path; a difference to the
+    process that knows its blobs. Else they were read, redacted and parsed in both.
     """
 
     def __init__(
@@ -271,6 +276,7 @@ class Preparer:
         self._workshop = Workshop(orders, parsers)
         self._processes = processes
         self._workers: list[_Worker] = []
+        self._hands: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._asked = 0
 
     def prepare(
@@ -304,16 +310,26 @@ class Preparer:
         count = len(self._workers)
         hands = [Request(str(mirror), [], keep, []) for _ in range(count)]
         dealt: list[int] = []
+        follows = {(_base(path), after): before for path, before, after in pairs if before}
         for path, oid in blobs:
-            hand = crc32(path.encode("utf-8", "surrogatepass")) % count
+            hand = self._hand(path, (follows.get((_base(path), oid), ""),))
+            _remember(self._hands, (_base(path), oid), hand)
             hands[hand].blobs.append((path, oid))
             dealt.append(hand)
         for pair in pairs:
-            hands[crc32(pair[0].encode("utf-8", "surrogatepass")) % count].pairs.append(pair)
+            hands[self._hand(pair[0], (pair[2], pair[1]))].pairs.append(pair)
         numbers = [
             worker.ask(request) for worker, request in zip(self._workers, hands, strict=True)
         ]
         return lambda: self._gather(dealt, numbers)
+
+    def _hand(self, path: str, blobs: Sequence[str]) -> int:
+        """Which process knows the first of these blobs that one knows, as of a file at `path`."""
+        for oid in blobs:
+            hand = self._hands.get((_base(path), oid))
+            if hand is not None:
+                return hand
+        return crc32(path.encode("utf-8", "surrogatepass")) % len(self._workers)
 
     def _gather(self, dealt: Sequence[int], numbers: Sequence[int]) -> Prepared:
         workers = zip(self._workers, numbers, strict=True)
