@@ -1,9 +1,10 @@
 """Reading the APIs of forges over HTTP: the only module beside kubeio that does.
 
-Only GET is ever sent. Pages are followed by `Link: rel="next"` (RFC 8288), what has not changed costs no
-body (RFC 9110, `If-None-Match`), and limits are obeyed: a short wait is waited for, a long one ends the
-reading with an error that says until when, for the next pull goes on from the cursor. Credentials go to
-the API's own origin alone. Every error says whose fault it is and what to do.
+Only GET is ever sent, but for a POST without a body that asks for an access token. Pages are followed by
+`Link: rel="next"` (RFC 8288), what has not changed costs no body (RFC 9110, `If-None-Match`), and limits are
+obeyed: a short wait is waited for, a long one ends the reading with an error that says until when, for the
+next pull goes on from the cursor. Credentials go to the API's own origin alone. Every error says whose
+fault it is and what to do.
 """
 
 from __future__ import annotations
@@ -56,17 +57,27 @@ class Answer(NamedTuple):
 
 
 class Absent(SourceError):  # noqa: N818 (an answer, not a fault)
-    """The API has no such thing, or does not show it to us."""
+    """The API has no such thing, or does not show it to us. `said` is what it answered."""
+
+    said: str = ""
+
+
+class Denied(SourceError):  # noqa: N818 (an answer, not a fault)
+    """The API says that we may not read this, and no limit is why."""
 
 
 @dataclass(slots=True)
 class Api:
-    """An API under one address. `name` stands in errors; `rest` waits for some seconds."""
+    """An API under one address. `name` stands in errors; `rest` waits for some seconds.
+
+    `authorize` gives the header Authorization for each request, where it changes while we read.
+    """
 
     name: str
     base: str
     _client: httpx.Client
     rest: Callable[[float], None] = time.sleep
+    authorize: Callable[[], str] | None = None
 
     @classmethod
     def open(
@@ -75,6 +86,7 @@ class Api:
         base: str,
         headers: Mapping[str, str],
         rest: Callable[[float], None] = time.sleep,
+        authorize: Callable[[], str] | None = None,
     ) -> Api:
         """A connection that opens at the first request. Raises SourceError where `base` is no web address."""
         try:
@@ -83,7 +95,7 @@ class Api:
             raise SourceError(f"source {name}: {base!r} is no address: {error}") from None
         if address.scheme not in ("http", "https") or not address.host:
             raise SourceError(f"source {name}: {base!r} is no web address of an API")
-        secret = any(key.lower() == "authorization" for key in headers)
+        secret = authorize is not None or any(key.lower() == "authorization" for key in headers)
         if secret and address.scheme == "http" and address.host not in _OWN:
             raise SourceError(
                 f"source {name}: {base!r} would send the token in clear", hint="Use https."
@@ -91,7 +103,7 @@ class Api:
         client = httpx.Client(
             headers=dict(headers), timeout=SECONDS, follow_redirects=False, trust_env=True
         )
-        return cls(name, base.rstrip("/"), client, rest)
+        return cls(name, base.rstrip("/"), client, rest, authorize)
 
     def close(self) -> None:
         """Ends the connection."""
@@ -102,10 +114,17 @@ class Api:
 
         Raises SourceError, `retryable` where trying later may help, and Absent for what is not there.
         """
+        return self._answer("GET", path, etag)
+
+    def exchange(self, path: str) -> Answer:
+        """The answer to a POST without a body, which asks for an access token. Raises as `get`."""
+        return self._answer("POST", path, "")
+
+    def _answer(self, method: str, path: str, etag: str) -> Answer:
         address = path if "://" in path else f"{self.base}/{path.lstrip('/')}"
         attempt = hops = 0
         while attempt < ATTEMPTS and hops < MAX_HOPS:
-            answer = self._ask(address, etag, attempt + 1)
+            answer = self._ask(method, address, etag, attempt + 1)
             if answer is None:
                 attempt += 1
             elif answer.status in _MOVED:  # a renamed repository
@@ -130,11 +149,14 @@ class Api:
             address = answer.next
         raise SourceError(f"source {self.name}: {self._shown(path)} has no end of pages")
 
-    def _ask(self, address: str, etag: str, attempt: int) -> Answer | None:
+    def _ask(self, method: str, address: str, etag: str, attempt: int) -> Answer | None:
         """One attempt; None where another one is due, for which it has waited."""
         self._check_origin(address)
+        asked = _condition(etag)
+        if self.authorize is not None:
+            asked["authorization"] = self.authorize()
         try:
-            with self._client.stream("GET", address, headers=_condition(etag)) as response:
+            with self._client.stream(method, address, headers=asked) as response:
                 body = self._read(response, address)
         except httpx.HTTPError as error:
             if attempt == ATTEMPTS:
@@ -145,9 +167,8 @@ class Api:
             self.rest(2.0**attempt)
             return None
         status, headers = response.status_code, response.headers
-        if status in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
-            found = _NEXT.search(headers.get("link", ""))
-            return Answer(status, headers.get("etag", ""), found[1] if found else "", body)
+        if status in (httpx.codes.OK, httpx.codes.CREATED, httpx.codes.NOT_MODIFIED):
+            return Answer(status, headers.get("etag", ""), _next(address, headers), body)
         if status in _MOVED and "location" in headers:
             return Answer(status, "", str(httpx.URL(address).join(headers["location"])), b"")
         limit = self._limit(status, headers)
@@ -206,15 +227,30 @@ class Api:
         said = _message(body)
         text = f"source {self.name}: {place} answered {status}{f': {said}' if said else ''}"
         if status in (404, 410):
-            return Absent(text, hint="It is not there, or the token may not see it.")
+            absent = Absent(text, hint="It is not there, or the token may not see it.")
+            absent.said = said
+            return absent
         if status in (401, 403):
-            return SourceError(text, hint="Check the token and its rights: reading is enough.")
+            refused = Denied if status == 403 else SourceError
+            return refused(text, hint="Check the token and its rights: reading is enough.")
         return SourceError(text, retryable=status >= 500)
 
     def _shown(self, address: str) -> str:
         """An address without its query, which may be long or secret."""
         url = httpx.URL(address if "://" in address else f"{self.base}/{address.lstrip('/')}")
         return f"{url.host}{url.path}"
+
+
+def _next(address: str, headers: httpx.Headers) -> str:
+    """The address of the next page: by its number where one is told, else by its link.
+
+    Behind a proxy GitLab's links name another server than the one that was asked.
+    """
+    page = headers.get("x-next-page", "")
+    if page.isascii() and page.isdigit():
+        return str(httpx.URL(address).copy_set_param("page", page))
+    found = _NEXT.search(headers.get("link", ""))
+    return found[1] if found else ""
 
 
 def _condition(etag: str) -> dict[str, str]:

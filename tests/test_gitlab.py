@@ -16,10 +16,16 @@ from hypothesis import strategies as st
 from ledger import ingest as shell
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
-from ledger.events import CollectorGap, PullRequestMerged
+from ledger.events import (
+    CheckCompleted,
+    CollectorGap,
+    PullRequestMerged,
+    RefPushed,
+    ReviewSubmitted,
+)
 from ledger.jsontext import Value, compact
 from ledger.sources import Import, Stored, Tools
-from ledger.sources.gitlab import authentic, events_from_value, identify
+from ledger.sources.gitlab import authentic, events_from_value, identify, signed_at
 from ledger.testing import Ledger, make_ledger
 
 Json = dict[str, Any]
@@ -68,6 +74,15 @@ def ledger(tmp_path: Path, database_url: str) -> Ledger:
     return make_ledger(tmp_path / "ledger", TRACKED, database=database_url)
 
 
+@pytest.fixture
+def plain(tmp_path: Path) -> Ledger:
+    return make_ledger(tmp_path / "plain", TRACKED)
+
+
+def told(ledger: Ledger, kind: type[Any]) -> list[Any]:
+    return [one.data for one in ledger.events(kind)]
+
+
 def imported(ledger: Ledger, tmp_path: Path, *bodies: Any) -> None:
     for index, body in enumerate(bodies):
         file = tmp_path / f"body-{index}.json"
@@ -85,7 +100,9 @@ def pull(ledger: Ledger) -> tuple[Any, ...]:
 
 def test_a_merge_request_that_another_person_approved(ledger: Ledger, tmp_path: Path) -> None:
     imported(ledger, tmp_path, OPENED, APPROVED, MERGED)
-    reason = "approved by bob at the head that merged"
+    reason = (
+        "approved by bob at the head that merged; which head was approved is deduced from the time"
+    )
     assert pull(ledger) == ("merged", "ann", MERGE, "approved", reason)
     assert ledger.rows("select repository, number, labels, base from pull_requests") == [
         ("prod", 7, "urgent", "main")
@@ -110,7 +127,7 @@ def test_any_order_and_repeats_tell_the_same(tmp_path: Path) -> None:
         seen.add((pull(ledger), tuple(reviews)))
     assert len(seen) == 1
     ((row, ruled),) = seen
-    assert row[4] == "approved by cid at the head that merged"
+    assert row[4].startswith("approved by cid at the head that merged; ")
     assert [one[:3] for one in ruled] == [
         ("bob", "approved", 0),
         ("bob", "dismissed", 0),
@@ -125,17 +142,125 @@ def test_an_approval_at_an_older_head_is_stale(ledger: Ledger, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("told", "landed"),
+    ("given", "landed"),
     [
         ({"merge_commit_sha": MERGE}, MERGE),
         ({"merge_commit_sha": None}, HEAD),
         ({"merge_commit_sha": None, "squash": True}, ""),
     ],
 )
-def test_what_landed(ledger: Ledger, tmp_path: Path, told: Json, landed: str) -> None:
-    imported(ledger, tmp_path, hook("merge", "bob", 9, **told))
-    (merged,) = [one.data for one in ledger.events() if isinstance(one.data, PullRequestMerged)]
+def test_what_landed(plain: Ledger, tmp_path: Path, given: Json, landed: str) -> None:
+    imported(plain, tmp_path, hook("merge", "bob", 9, **given))
+    (merged,) = told(plain, PullRequestMerged)
     assert merged.merge_commit == landed
+
+
+def test_what_an_open_one_is_called_now_and_its_labels(plain: Ledger, tmp_path: Path) -> None:
+    renamed = hook("update", "cid", 4, title="Open port 8443", draft=True, state="opened")
+    renamed |= {"changes": {"title": {}}, "labels": [{"title": "later"}]}
+    imported(plain, tmp_path, OPENED, renamed)
+    columns = "select title, author, labels, draft from model_reported_pull_request"
+    assert plain.rows(columns) == [("Open port 8443", "ann", "later", 1)]
+    later = hook("update", "cid", 8, state="closed") | {"changes": {"labels": {}}}
+    imported(plain, tmp_path, hook("close", "bob", 6), later)
+    assert pull(plain)[0] == "closed"  # whatever changes of it then, it is not open again
+
+
+def test_an_author_who_did_not_act_is_known_among_the_reviewers(
+    plain: Ledger, tmp_path: Path
+) -> None:
+    imported(plain, tmp_path, hook("close", "bob", 5) | {"reviewers": [user("cid"), user("ann")]})
+    assert pull(plain)[:2] == ("closed", "ann")
+
+
+def test_whoever_requests_changes_is_heard(plain: Ledger, tmp_path: Path) -> None:
+    state = {"previous": [user("cid")], "current": [user("cid") | {"state": "requested_changes"}]}
+    asked = hook("update", "cid", 4, state="opened") | {"changes": {"reviewers": state}}
+    imported(plain, tmp_path, OPENED, asked, APPROVED, MERGED)
+    assert "changes that cid requested" in pull(plain)[4]
+
+
+def test_approvals_that_gitlab_resets_itself_are_nobodys_word(
+    plain: Ledger, tmp_path: Path
+) -> None:
+    reset = hook("unapproved", "ann", 6, system=True, system_action="approvals_reset_on_push")
+    imported(plain, tmp_path, OPENED, APPROVED, reset)
+    assert plain.rows("select reviewer, state from reviews") == [("bob", "approved")]
+
+
+def test_an_approval_after_the_merge_is_none(plain: Ledger, tmp_path: Path) -> None:
+    late = hook("approved", "bob", 9, state="merged")  # the time of the last change is the merge's
+    imported(plain, tmp_path, OPENED, MERGED, late)
+    assert pull(plain)[3] == "unapproved"
+    timed = hook("approved", "cid", 9, state="merged", actioned_at="2026-03-01T10:20:00.000Z")
+    imported(plain, tmp_path, timed)
+    reasons = dict(plain.rows("select reviewer, reason from reviews"))
+    assert reasons["cid"].startswith("after_merge")
+
+
+def test_the_commit_of_an_approval_is_marked_as_deduced(plain: Ledger, tmp_path: Path) -> None:
+    imported(plain, tmp_path, APPROVED)
+    (review,) = told(plain, ReviewSubmitted)
+    assert (review.commit, review.commit_deduced) == (HEAD, True)
+
+
+PUSH = {
+    "object_kind": "push",
+    "ref": "refs/heads/main",
+    "before": OLD,
+    "after": HEAD,
+    "user_username": "bob",
+    "user_email": "",
+    "project": {"web_url": PAGE},
+    "commits": [{"id": MERGE}, {"id": HEAD}],
+    "total_commits_count": 25,
+}
+
+
+def test_a_push_tells_who_pushed_what(plain: Ledger, tmp_path: Path) -> None:
+    made = PUSH | {"before": "0" * 40, "ref": "refs/heads/new", "user_username": "project_1_bot"}
+    gone = PUSH | {"after": "0" * 40, "commits": [], "total_commits_count": 0}
+    imported(plain, tmp_path, PUSH, made, gone, PUSH | {"ref": "main"}, PUSH | {"after": None})
+    event = plain.events(RefPushed)[0]
+    assert event.actor is not None
+    assert event.actor.login == "bob"
+    assert event.key.endswith(f"/prod/ref/refs/heads/main/pushed/{OLD}..{HEAD}")
+    first, second, third = told(plain, RefPushed)
+    assert (first.commits, first.commit_count) == ([MERGE, HEAD], 25)
+    assert (second.before, second.pusher_is_bot) == ("", True)
+    assert (third.before, third.after) == (OLD, "")
+    assert len(plain.events(CollectorGap)) == 2
+
+
+def pipeline(status: str) -> Json:
+    return {
+        "object_kind": "pipeline",
+        "project": {"web_url": PAGE},
+        "object_attributes": {
+            "id": 31,
+            "sha": HEAD,
+            "status": status,
+            "created_at": "2026-03-01 10:00:00 UTC",
+            "finished_at": "2026-03-01 10:03:00 UTC",
+        },
+    }
+
+
+def test_a_pipeline_is_a_check_once_it_ended(plain: Ledger, tmp_path: Path) -> None:
+    imported(plain, tmp_path, *map(pipeline, ("pending", "running", "failed", "success")))
+    found = told(plain, CheckCompleted)
+    assert [(one.name, one.commit, one.conclusion) for one in found] == [
+        ("pipeline", HEAD, "failure"),
+        ("pipeline", HEAD, "success"),
+    ]
+    assert {one.completed_at for one in found} == {"2026-03-01T10:03:00Z"}
+
+
+def test_deliveries_that_somebody_saved_with_their_headers(plain: Ledger, tmp_path: Path) -> None:
+    headers = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Event-UUID": "u-1"}
+    imported(plain, tmp_path, {"headers": headers, "body": json.dumps(PUSH)})
+    (push,) = told(plain, RefPushed)
+    assert push.push == "u-1"
 
 
 def answer(**more: Any) -> Json:
@@ -171,7 +296,7 @@ def test_other_hooks_are_ignored_and_nonsense_is_a_gap(ledger: Ledger, tmp_path:
     imported(
         ledger,
         tmp_path,
-        {"object_kind": "push", "project": {"web_url": PAGE}},
+        {"object_kind": "tag_push", "project": {"web_url": PAGE}},
         hook("update", "ann", 3),
         {"hello": "world"},
         '{"object_kind": "merge_request", ',
@@ -234,6 +359,19 @@ def test_a_retry_has_the_id_of_the_first_attempt() -> None:
     assert identify(event | {"idempotency-key": "k 1"}, b"x") == ""
 
 
+def test_the_time_that_a_signature_covers() -> None:
+    assert signed_at(signature(SECRET, b"x", "1740000000")) == 1_740_000_000
+    assert signed_at({"x-gitlab-token": "correct horse"}) is None
+    # Signed and without a time it is far from now, whatever stands there.
+    for told in ("", "soon", "-1", "9" * 30):
+        assert signed_at(signature(SECRET, b"x", told)) == 0
+
+
+def test_the_id_of_a_signed_delivery_is_the_one_that_is_signed() -> None:
+    headers = {"x-gitlab-event": "Push Hook", "idempotency-key": "another"}
+    assert identify(headers | signature(SECRET, b"x"), b"x") == "msg_1"
+
+
 # -- anything ------------------------------------------------------------------------------------
 
 
@@ -262,7 +400,8 @@ JSON = st.recursive(
 
 @given(st.data())
 def test_any_part_of_a_payload_may_be_anything(data: st.DataObject) -> None:
-    body = json.loads(json.dumps(data.draw(st.sampled_from([OPENED, APPROVED, MERGED, answer()]))))
+    bodies = [OPENED, APPROVED, MERGED, PUSH, pipeline("failed"), answer()]
+    body = json.loads(json.dumps(data.draw(st.sampled_from(bodies))))
     inside = body.get("object_attributes", body)
     where = data.draw(st.sampled_from([body, inside]))
     where[data.draw(st.sampled_from(sorted(where)))] = data.draw(JSON)

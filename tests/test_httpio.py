@@ -40,6 +40,23 @@ def test_pages_are_followed_by_their_links() -> None:
         assert {one.headers["authorization"] for one in server.asked} == {"Bearer secret-token"}
 
 
+def test_pages_that_are_numbered_are_asked_for_where_the_first_was() -> None:
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.query.get("page", "1"))
+        link = f'<https://elsewhere.example.org/list?page={page + 1}>; rel="next"'
+        return Reply(
+            [page], headers={"x-next-page": str(page + 1) if page < 3 else "", "link": link}
+        )
+
+    with web_server(answer) as server:
+        api = opened(f"{server.url}/api")
+        pages = (api.get("projects/a%2Fb/list?per_page=1"), api.get("projects/a%2Fb/list?page=2"))
+        assert [api.get(one.next).value() for one in pages] == [[2], [3]]
+        assert server.asked[-1].path == "/api/projects/a%2Fb/list"
+        assert server.asked[1].query == {"page": "2"}
+        assert server.asked[2].query == {"per_page": "1", "page": "2"}
+
+
 def test_what_did_not_change_costs_no_body() -> None:
     with web_server(
         lambda asked: Reply(status=304) if asked.headers.get("if-none-match") else Reply([1])

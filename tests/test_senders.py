@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,23 +69,85 @@ GITLAB = {
 }
 
 
-def standard_webhook(body: bytes, delivery: str) -> dict[str, str]:
-    signed = f"{delivery}.1772359740.".encode() + body
+def standard_webhook(body: bytes, delivery: str, at: int = 1_735_689_600) -> dict[str, str]:
+    signed = f"{delivery}.{at}.".encode() + body
     made = base64.b64encode(hmac.digest(SECRET, signed, "sha256")).decode()
     return {
         "X-Gitlab-Event": "Merge Request Hook",
         "webhook-id": delivery,
-        "webhook-timestamp": "1772359740",
+        "webhook-timestamp": str(at),
         "webhook-signature": f"v1,{made}",
     }
 
 
+BITBUCKET = {
+    "repository": {"full_name": "acme/infra"},
+    "actor": {"account_id": "bob", "type": "user"},
+    "pullrequest": {
+        "id": 7,
+        "state": "MERGED",
+        "author": {"account_id": "ann", "type": "user"},
+        "source": {"branch": {"name": "work"}, "commit": {"hash": HEAD[:12]}},
+        "destination": {"branch": {"name": "main"}, "repository": {"full_name": "acme/infra"}},
+        "merge_commit": {"hash": MERGE},
+        "closed_by": {"account_id": "bob", "type": "user"},
+        "created_on": AT,
+        "updated_on": AT,
+    },
+}
+
+DATACENTER = {
+    "eventKey": "pr:merged",
+    "date": "2026-03-01T11:09:00+0100",
+    "actor": {"name": "bob", "id": 2, "type": "NORMAL"},
+    "pullRequest": {
+        "id": 7,
+        "state": "MERGED",
+        "author": {"user": {"name": "ann", "id": 1, "type": "NORMAL"}},
+        "fromRef": {"id": "refs/heads/work", "latestCommit": HEAD},
+        "toRef": {
+            "id": "refs/heads/main",
+            "repository": {"slug": "infra", "project": {"key": "ACME"}},
+        },
+        "properties": {"mergeCommit": {"id": MERGE}},
+    },
+}
+
+AZURE = {
+    "id": "d-1",
+    "eventType": "git.pullrequest.merged",
+    "createdDate": AT,
+    "resource": {
+        "repository": {"remoteUrl": "https://dev.azure.com/acme/platform/_git/infra"},
+        "pullRequestId": 7,
+        "status": "completed",
+        "createdBy": {"uniqueName": "ann"},
+        "closedBy": {"uniqueName": "bob"},
+        "closedDate": AT,
+        "lastMergeSourceCommit": {"commitId": HEAD},
+        "lastMergeCommit": {"commitId": MERGE},
+    },
+}
+
+
 class Sender(NamedTuple):
-    """A kind of sender: a body that tells of a merge, and how a delivery of it is headed."""
+    """A kind of sender: a body that tells of a merge, and how a delivery of it is headed.
+
+    `named` puts the delivery's id into the body, where the sender does so.
+    """
 
     kind: str
     body: Json
     headers: Callable[[bytes, str], dict[str, str]]
+    named: Callable[[Json, str], Json] = lambda body, _: body
+
+
+def basic(_: bytes, __: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(b'ledger:' + SECRET).decode()}"}
+
+
+def in_body(body: Json, delivery: str) -> Json:
+    return {**body, "id": delivery}
 
 
 SENDERS = {
@@ -128,6 +191,29 @@ SENDERS = {
             "X-Forgejo-Signature": hex_signature(body),
         },
     ),
+    "bitbucket": Sender(
+        "bitbucket",
+        BITBUCKET,
+        lambda body, delivery: {
+            "X-Event-Key": "pullrequest:fulfilled",
+            "X-Request-UUID": delivery,
+            "X-Attempt-Number": "1",
+            "X-Hub-Signature": f"sha256={hex_signature(body)}",
+        },
+    ),
+    "bitbucket_datacenter": Sender(
+        "bitbucket_datacenter",
+        DATACENTER,
+        lambda body, delivery: {
+            "X-Event-Key": "pr:merged",
+            "X-Request-Id": delivery,
+            "X-Hub-Signature": f"sha256={hex_signature(body)}",
+        },
+    ),
+    "azure_devops password": Sender("azure_devops", AZURE, basic, in_body),
+    "azure_devops token": Sender(
+        "azure_devops", AZURE, lambda _, __: {"X-Ledger-Token": SECRET.decode()}, in_body
+    ),
 }
 
 
@@ -166,7 +252,7 @@ def test_an_authentic_delivery_is_kept_recorded_and_known_again(
 
 
 def test_another_body_under_its_signature_is_refused(ledger: Ledger, sender: Sender) -> None:
-    if "token" in str(sender.headers(b"", "d-1").keys()).lower():
+    if {"X-Gitlab-Token", "X-Ledger-Token", "Authorization"} & sender.headers(b"", "d-1").keys():
         pytest.skip("a token says nothing of the body")
     body = json.dumps(sender.body).encode()
     to = TestClient(build_app(ledger.settings, clock=lambda: ledger.now))
@@ -183,19 +269,40 @@ def test_a_delivery_without_a_signature_is_refused(ledger: Ledger, sender: Sende
     bare = {
         name: value
         for name, value in sender.headers(body, "d-1").items()
-        if "signature" not in name.lower() and "token" not in name.lower()
+        if not any(word in name.lower() for word in ("signature", "token", "authorization"))
     }
     bare["Content-Type"] = "application/json"
     answer = to.post(f"/webhooks/{sender.kind}", content=body, headers=bare)
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("sender", [SENDERS["gitlab signature"]], ids=["gitlab signature"])
+def test_what_was_signed_long_ago_is_refused_and_counted(ledger: Ledger, sender: Sender) -> None:
+    body = json.dumps(sender.body).encode()
+    ledger.clock += timedelta(minutes=5)
+    assert post(ledger, sender, body).status_code == 202
+    ledger.clock += timedelta(seconds=1)
+    refused = post(ledger, sender, body)
+    assert refused.status_code == 401
+    assert "clocks" in refused.json()["hint"]
+    ledger.clock += timedelta(hours=2)
+    deliveries.drain(ledger.settings, clock=lambda: ledger.now)
+    (gap,) = [one.data for one in ledger.events(CollectorGap)]
+    assert isinstance(gap, CollectorGap)
+    assert "it was signed at another time than it came" in gap.detail
+
+
 def test_a_body_that_tells_nonsense_is_a_gap_and_does_not_hold_up_the_next(
     ledger: Ledger, sender: Sender
 ) -> None:
     broken = json.loads(json.dumps(sender.body))
-    (broken.get("pull_request") or broken["object_attributes"]).update(number="x", iid="x")
-    raw, good = json.dumps(broken).encode(), json.dumps(sender.body).encode()
+    told = ("pull_request", "object_attributes", "pullrequest", "pullRequest", "resource")
+    pull = next(broken[name] for name in told if name in broken)
+    pull.update(number="x", iid="x", id="x", pullRequestId="x")
+    raw, good = (
+        json.dumps(sender.named(body, delivery)).encode()
+        for body, delivery in ((broken, "d-1"), (sender.body, "d-2"))
+    )
     assert post(ledger, sender, raw).status_code == 202
     to = TestClient(build_app(ledger.settings, clock=lambda: ledger.now))
     headers = {"Content-Type": "application/json", **sender.headers(good, "d-2")}

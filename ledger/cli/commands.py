@@ -106,9 +106,94 @@ def source_add_gerrit(name: str, url: str, branches: tuple[str, ...]) -> None:
 @click.option(
     "--token-file", default="", help="A file with a token; without it GITHUB_TOKEN is used."
 )
-def source_add_github(name: str, url: str, token_file: str) -> None:
-    """Read pull requests, reviews and commits from GitHub's API under NAME."""
-    _add_repository("github", name, url, token_file=token_file)
+@click.option(
+    "--app-id", default="", help="The id of a GitHub App, which is used in place of a token."
+)
+@click.option("--app-key-file", default="", help="The file of the App's private key.")
+def source_add_github(name: str, url: str, token_file: str, app_id: str, app_key_file: str) -> None:
+    """Read pull requests, reviews, checks, pushes and rules from GitHub's API under NAME."""
+    app = {"app_id": app_id, "app_key_file": app_key_file}
+    _add_repository("github", name, url, token_file=token_file, **app)
+
+
+@source_add.command("gitea")
+@click.argument("name")
+@click.option("--url", required=True, help="The repository's page: https://HOST/OWNER/NAME.")
+@click.option(
+    "--token-file", default="", help="A file with a token; without it GITEA_TOKEN is used."
+)
+def source_add_gitea(name: str, url: str, token_file: str) -> None:
+    """Read pull requests, reviews, checks and rules from Gitea's API under NAME."""
+    _add_repository("gitea", name, url, token_file=token_file)
+
+
+@source_add.command("forgejo")
+@click.argument("name")
+@click.option("--url", required=True, help="The repository's page: https://HOST/OWNER/NAME.")
+@click.option(
+    "--token-file", default="", help="A file with a token; without it FORGEJO_TOKEN is used."
+)
+def source_add_forgejo(name: str, url: str, token_file: str) -> None:
+    """Read pull requests, reviews, checks and rules from Forgejo's API under NAME."""
+    _add_repository("forgejo", name, url, token_file=token_file)
+
+
+@source_add.command("bitbucket")
+@click.argument("name")
+@click.option(
+    "--url", required=True, help="The repository's page: https://bitbucket.org/WORKSPACE/NAME."
+)
+@click.option(
+    "--token-file",
+    default="",
+    help="A file with a token, or with user:token; without it BITBUCKET_TOKEN is used.",
+)
+def source_add_bitbucket(name: str, url: str, token_file: str) -> None:
+    """Read pull requests, approvals and statuses from Bitbucket Cloud's API under NAME."""
+    _add_repository("bitbucket", name, url, token_file=token_file)
+
+
+@source_add.command("bitbucket_datacenter")
+@click.argument("name")
+@click.option(
+    "--url", required=True, help="The repository's page: https://HOST/projects/KEY/repos/NAME."
+)
+@click.option(
+    "--token-file",
+    default="",
+    help="A file with an access token; without it BITBUCKET_DATACENTER_TOKEN is used.",
+)
+def source_add_bitbucket_datacenter(name: str, url: str, token_file: str) -> None:
+    """Read pull requests and approvals from the API of a Bitbucket Data Center under NAME."""
+    _add_repository("bitbucket_datacenter", name, url, token_file=token_file)
+
+
+@source_add.command("azure_devops")
+@click.argument("name")
+@click.option(
+    "--url",
+    required=True,
+    help="The repository's page: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME.",
+)
+@click.option(
+    "--token-file",
+    default="",
+    help="A file with a personal access token; without it AZURE_DEVOPS_EXT_PAT is used.",
+)
+def source_add_azure_devops(name: str, url: str, token_file: str) -> None:
+    """Read pull requests and votes from the API of Azure DevOps under NAME."""
+    _add_repository("azure_devops", name, url, token_file=token_file)
+
+
+@source_add.command("gitlab")
+@click.argument("name")
+@click.option("--url", required=True, help="The project's page: https://gitlab.com/GROUP/NAME.")
+@click.option(
+    "--token-file", default="", help="A file with a token; without it GITLAB_TOKEN is used."
+)
+def source_add_gitlab(name: str, url: str, token_file: str) -> None:
+    """Read merge requests, approvals, pushes and rules from GitLab's API under NAME."""
+    _add_repository("gitlab", name, url, token_file=token_file)
 
 
 def _add_repository(kind: str, name: str, url: str, **settings: Any) -> None:

@@ -27,6 +27,8 @@ from ledger.events.deployment import (
     SyncFailed,
 )
 from ledger.events.forge import (
+    CheckCompleted,
+    ListedReview,
     ProposedCommit,
     PullRequest,
     PullRequestClosed,
@@ -34,13 +36,18 @@ from ledger.events.forge import (
     PullRequestMerged,
     PullRequestOpened,
     PullRequestPushed,
+    RefPushed,
     ReviewDismissed,
+    ReviewsListed,
     ReviewSubmitted,
+    RulesObserved,
+    TeamObserved,
 )
 from ledger.events.git import (
     CommitObserved,
     FileChange,
     FileSide,
+    HeadCompared,
     PullRequestMatched,
     PullRequestMismatched,
     RefMoved,
@@ -55,6 +62,7 @@ from ledger.events.own import (
     CollectorGap,
     ControlCounted,
     EnvironmentMapped,
+    PersonMapped,
     QueryExecuted,
     ReportIssued,
 )
@@ -66,6 +74,7 @@ __all__ = [
     "ApplicationCreated",
     "ApplicationDeleted",
     "ApplicationSource",
+    "CheckCompleted",
     "ClusterSurveyed",
     "CollectorGap",
     "CommitObserved",
@@ -75,10 +84,13 @@ __all__ = [
     "Fact",
     "FileChange",
     "FileSide",
+    "HeadCompared",
     "Identity",
+    "ListedReview",
     "LiveObserved",
     "LiveRemoved",
     "NewEvent",
+    "PersonMapped",
     "Position",
     "ProposedCommit",
     "PullRequest",
@@ -92,11 +104,14 @@ __all__ = [
     "QueryExecuted",
     "RecordedEvent",
     "RefMoved",
+    "RefPushed",
     "RefState",
     "ReportIssued",
     "ReviewDismissed",
     "ReviewSubmitted",
+    "ReviewsListed",
     "RevisionObserved",
+    "RulesObserved",
     "ScopeCounted",
     "Signature",
     "SignatureVerified",
@@ -105,6 +120,7 @@ __all__ = [
     "SyncApplied",
     "SyncFailed",
     "SyncedResource",
+    "TeamObserved",
     "Trailer",
 ]
 
@@ -125,6 +141,12 @@ Event = (
     | PullRequestListed
     | ReviewSubmitted
     | ReviewDismissed
+    | ReviewsListed
+    | RefPushed
+    | CheckCompleted
+    | RulesObserved
+    | TeamObserved
+    | HeadCompared
     | ApplicationCreated
     | ApplicationChanged
     | ApplicationDeleted
@@ -134,6 +156,7 @@ Event = (
     | LiveRemoved
     | ClusterSurveyed
     | EnvironmentMapped
+    | PersonMapped
     | CollectorGap
     | QueryExecuted
     | ReportIssued
@@ -154,6 +177,12 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     PullRequestListed,
     ReviewSubmitted,
     ReviewDismissed,
+    ReviewsListed,
+    RefPushed,
+    CheckCompleted,
+    RulesObserved,
+    TeamObserved,
+    HeadCompared,
     ApplicationCreated,
     ApplicationChanged,
     ApplicationDeleted,
@@ -163,6 +192,7 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     LiveRemoved,
     ClusterSurveyed,
     EnvironmentMapped,
+    PersonMapped,
     CollectorGap,
     QueryExecuted,
     ReportIssued,

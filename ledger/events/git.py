@@ -176,7 +176,7 @@ class PullRequestMatched(Fact, frozen=True, kw_only=True):
 
 
 class PullRequestMismatched(Fact, frozen=True, kw_only=True):
-    """A commit names a pull request whose head, merged again, does not give that commit's content.
+    """A commit names a pull request, or merges its head, and merging that again does not give its content.
 
     `paths` is the number of files the commit changed, `shared_paths` how many of those the head
     changed too, `equal_paths` how many to the very same content.
@@ -192,3 +192,26 @@ class PullRequestMismatched(Fact, frozen=True, kw_only=True):
     paths: int
     shared_paths: int
     equal_paths: int
+
+
+class HeadCompared(Fact, frozen=True, kw_only=True):
+    """Whether two heads of a pull request hold the same content apart from clean updates from its base.
+
+    Git alone recomputed it: `tree` is what merging `reviewed` into `base`, where `head` left the
+    branch, gives (`git merge-tree --write-tree`), empty where it conflicts; `head_tree` is the tree
+    of `head`. They are equal or not. `base` is empty where there are several; then they are not equal.
+    `missing` says which commit was not to be had, `base` where it is not known what the branch held
+    before the merge; then nothing is known.
+    """
+
+    TYPE: ClassVar[str] = "head.compared"
+    VERSION: ClassVar[int] = 1
+
+    repository: str
+    number: int
+    reviewed: str
+    head: str
+    base: str = ""
+    tree: str = ""
+    head_tree: str = ""
+    missing: str = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ledger.events.base import Fact
+from ledger.events.base import Fact, Identity
 
 
 class EnvironmentMapped(Fact, frozen=True, kw_only=True):
@@ -27,11 +27,24 @@ class EnvironmentMapped(Fact, frozen=True, kw_only=True):
     applications: list[str] = []
 
 
+class PersonMapped(Fact, frozen=True, kw_only=True):
+    """Which names, e-mail addresses and logins are one person, as configured; none withdraws the person."""
+
+    TYPE: ClassVar[str] = "person.mapped"
+    VERSION: ClassVar[int] = 1
+
+    person: str
+    bot: bool = False
+    identities: list[Identity] = []
+
+
 class CollectorGap(Fact, frozen=True, kw_only=True):
     """A span of a source that could not be read; every answer that leans on it says so.
 
-    `kind` is why, `refused` where requests to the receiver were: then `count` of them, from `since` to
-    `until`, and whether anything was lost is not known.
+    `kind` is why: `unreadable`, or `denied` where we may not read it. `refused` where requests to the
+    receiver were: then `count` of them, from `since` to `until`, and whether anything was lost is not known.
+    `undelivered` where a forge's webhook lost something that its API told, between the deliveries of
+    `since` and `until`.
     """
 
     TYPE: ClassVar[str] = "collector.gap"

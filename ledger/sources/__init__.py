@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ledger.contents import Content
-from ledger.events import Identity, NewEvent, RecordedEvent
+from ledger.events import Event, Identity, NewEvent, RecordedEvent
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -49,8 +49,18 @@ def _nothing_told(_: str) -> Sequence[RecordedEvent]:
     return ()
 
 
+def _nothing_since(
+    _: int, __: str, ___: Sequence[type[Event]]
+) -> tuple[Sequence[RecordedEvent], int]:
+    return (), 0
+
+
 def _at_once(work: Callable[..., Iterable[Any]], *arguments: Any) -> Iterable[Any]:
     return work(*arguments)
+
+
+def _never_received(_: str, __: str) -> bool:
+    return False
 
 
 def _nothing_kept(digest: str) -> bytes:
@@ -68,9 +78,12 @@ class Tools:
     contents with the event that holds its digest. `repository` gives the name in `ledger.toml` of a
     Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if there is none.
     `told(prefix)` gives the recorded events whose key begins with `prefix`, which ends in a slash, in order
-    of position: for sources that record only what differs from what they told before. `content` gives
+    of position: for sources that record only what differs from what they told before. `since(position,
+    stream, types)` gives the events of some types that were recorded of a stream from a position on, and
+    the position from which to ask the next time: for sources that work on what others told. `content` gives
     back what was stored under a digest. `meanwhile(work, *arguments)` gives the items that a function
-    gives, which another process may work out from that moment on.
+    gives, which another process may work out from that moment on. `received(kind, id)` says whether a
+    delivery of a sender came to us, by the sender's own id of it.
     """
 
     now: str
@@ -83,8 +96,12 @@ class Tools:
     repository: Callable[[str], str]
     survey: bool = False
     told: Callable[[str], Sequence[RecordedEvent]] = _nothing_told
+    since: Callable[[int, str, Sequence[type[Event]]], tuple[Sequence[RecordedEvent], int]] = (
+        _nothing_since
+    )
     content: Callable[[str], bytes] = _nothing_kept
     meanwhile: Callable[..., Iterable[Any]] = _at_once
+    received: Callable[[str, str], bool] = _never_received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,20 +150,26 @@ class Webhook:
     body. `identify(headers, body)` gives the sender's own id of the delivery, which a repeat repeats;
     empty where the request is no delivery of this sender. `events(headers, body, tools)` gives one
     batch; it raises SourceError for what it cannot read, which is then recorded as a gap. Of a request's
-    headers only those in `headers` are kept, and given to `events`.
+    headers only those in `headers` are kept, and given to `events`. `reconciles` are the types of events
+    that a delivery and `pull` tell under the same key: one that `pull` alone told was not delivered;
+    `review.submitted/approved` stands for reviews of that state.
+    `signed_at(headers)` is the second since 1970 that the signature covers, None where it covers none.
     """
 
     headers: frozenset[str]
     authentic: Callable[[Mapping[str, str], bytes, bytes], bool]
     identify: Callable[[Mapping[str, str], bytes], str]
     events: Callable[[Mapping[str, str], bytes, Tools], Batch]
+    reconciles: frozenset[str] = frozenset()
+    signed_at: Callable[[Mapping[str, str]], int | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """The whole contract of a source: its kind and the ways in which it can tell.
 
-    `pull` reads a `[[source]]` from a cursor on, with the `options` made of its settings. `read` takes files
+    `pull` reads a `[[source]]` from a cursor on, with the `options` made of its settings; `last` where it
+    works on what others told, so that it is read after them. `read` takes files
     (`ledger import KIND FILE...`), one or more batches each, and never raises for one bad file: it
     yields a `collector.gap` that names it; `completes` where it understands a person's word that the files
     hold everything. `webhook` reads what is delivered to `ledger serve`.
@@ -157,4 +180,5 @@ class Source:
     pull: Callable[[Any, bytes, Tools], Iterator[Batch]] | None = None
     read: Callable[[Import, Tools], Iterator[Batch]] | None = None
     completes: bool = False
+    last: bool = False
     webhook: Webhook | None = None

@@ -23,6 +23,7 @@ from ledger.events import CollectorGap, NewEvent
 from ledger.gitio import Mirror, bundle_stamp, list_remote
 from ledger.sources import Batch, Configured, Source, Tools
 from ledger.sources.git.branches import tell_branches
+from ledger.sources.git.heads import hear, tell_comparisons, tell_missing
 from ledger.sources.git.refs import find_heads, find_matches, tell_heads, tell_matches, tell_moves
 from ledger.sources.git.state import (
     HEADS,
@@ -51,7 +52,9 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
         not options.branches or list(options.branches) == before.branches
     )
     due = tools.survey or before.surveyed[:10] != tools.now[:10]
+    asked = hear(options, before, tools)
     if stamp and stamp == before.stamp and same_options and not due:
+        yield from _compare(options, before, tools) if asked else ()
         return
     found, branches = _remote_refs(options)
     remote = {ref: oid for ref, oid in found.items() if is_wanted(ref, options, branches)}
@@ -59,6 +62,7 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     gone = [ref for ref in before.refs if ref not in found and is_listed(ref, options, branches)]
     due = due or branches != before.branches
     if not (moved or gone or due) and same_options:
+        yield from _compare(options, before, tools) if asked else ()
         return
     mirror = Mirror(options.mirror, sha256=any(len(oid) == 64 for oid in found.values()))
     if moved:
@@ -80,6 +84,18 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     )
     state = Pull(options, tools, mirror, before, after, branches)
     yield from _tell(state, moved, gone, due)
+
+
+def _compare(options: GitOptions, cursor: Cursor, tools: Tools) -> Iterator[Batch]:
+    """Answers what forges' news ask of a repository in which nothing moved."""
+    state = Pull(options, tools, Mirror(options.mirror), cursor, cursor, cursor.branches)
+    events = [*tell_comparisons(state), *tell_missing(state)]
+    yield Batch(events=events, cursor=_cursor_bytes(cursor))
+
+
+def _cursor_bytes(cursor: Cursor) -> bytes:
+    # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
+    return json.dumps(msgspec.to_builtins(cursor), separators=(",", ":")).encode("ascii")
 
 
 def _made_way(mirror: Mirror, moved: dict[str, str]) -> bool:
@@ -152,13 +168,12 @@ def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Ite
         yield from tell_matches(state, commits, matches)
     if state.options.allowed_signers and state.signed:
         yield from tell_signatures(state)
-    last: list[NewEvent] = []
+    last: list[NewEvent] = [*tell_comparisons(state), *tell_missing(state)]
     contents: list[Content] = []
     if due or not state.before.surveyed:
         last.append(survey_event(state))
         state.after.surveyed = state.tools.now
-    # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
-    cursor = json.dumps(msgspec.to_builtins(state.after), separators=(",", ":")).encode("ascii")
+    cursor = _cursor_bytes(state.after)
     yield Batch(events=last, contents=contents, cursor=cursor, done=state.done, total=state.total)
 
 
@@ -176,4 +191,4 @@ def options(configured: Configured) -> GitOptions:
     )
 
 
-SOURCE = Source(kind="git", options=options, pull=pull)
+SOURCE = Source(kind="git", options=options, pull=pull, last=True)

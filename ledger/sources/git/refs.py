@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from ledger.events import NewEvent, RefMoved
+from ledger.events import NewEvent, PullRequestMatched, PullRequestMismatched, RefMoved
 from ledger.matching import Match, match_pull_requests
 from ledger.sources import Batch
 from ledger.sources.git.commits import PatchId, patch_ids, tell_commits
@@ -144,9 +144,22 @@ def tell_matches(
             tip = commits[HEADS + branch]
             found = match_pull_requests(state.mirror, state.options.name, tip, new, heads)
         for some in found or ():
-            events = [state.event(f"match/{one.commit}/{one.number}", one) for one in some]
+            events = [state.event(_match_key(one, some), one) for one in some]
             if events:
                 yield state.batch(events)
+
+
+def _match_key(one: Match, among: Sequence[Match]) -> str:
+    """The key of a match; of a merge that gives another tree when it is made again there are two."""
+    key = f"match/{one.commit}/{one.number}"
+    if not isinstance(one, PullRequestMismatched):
+        return key
+    merged = any(
+        isinstance(other, PullRequestMatched)
+        and (other.commit, other.number) == (one.commit, one.number)
+        for other in among
+    )
+    return f"{key}/content" if merged else key
 
 
 def _pull_requests(commits: dict[str, str]) -> dict[int, str]:

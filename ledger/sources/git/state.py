@@ -32,8 +32,21 @@ class GitOptions:
     allowed_signers: Path | None = None
 
 
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A pull request of which heads are to be compared: `reviewed..head` → the day on which the remote was
+    last asked for what is missing. An empty head is the one that merged; `merge` is what it merged as."""
+
+    pairs: dict[str, str] = {}
+    head: str = ""
+    merge: str = ""
+    commits: int = 0
+
+
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """How far a repository is read: every ref as recorded, and each tracked branch's tip and number."""
+    """How far a repository is read: every ref as recorded, and each tracked branch's tip and number.
+
+    `told` is the position up to which the log was searched for `questions` that forges raise.
+    """
 
     refs: dict[str, str] = {}
     moves: dict[str, int] = {}
@@ -42,6 +55,8 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     pull_requests: bool = False
     stamp: str = ""
     surveyed: str = ""
+    told: int = 0
+    questions: dict[str, Question] = {}
 
 
 @dataclass(slots=True)

@@ -1,27 +1,30 @@
 """GitHub and GitHub Enterprise: pull requests and reviews, as webhooks and as answers of the API tell them.
 
-Read are the webhooks `pull_request` (opened, reopened, synchronize, closed) and `pull_request_review`;
-from files also pull requests and reviews as the REST API gives them, lists of them, the events of a
-repository or user, and deliveries with their headers. Other webhooks and actions tell nothing that
-is recorded. Facts about the payloads are from GitHub's own descriptions (`webhook-events-and-payloads`).
+Read are the webhooks `pull_request` (opened, reopened, synchronize, closed), `pull_request_review`, `push`,
+`check_run`, `check_suite`, `status`, `branch_protection_rule` and `repository_ruleset`; from files also
+pull requests and reviews as the REST API gives them, lists of them, the events of a repository or user,
+and deliveries with their headers. Other webhooks and actions tell nothing that is recorded. Facts about
+the payloads are from GitHub's own descriptions (`webhook-events-and-payloads`).
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from ledger import jsontext
 from ledger.errors import SourceError
+from ledger.events import NewEvent
 from ledger.jsontext import Value, clean
 from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads
-from ledger.sources.github import facts
+from ledger.sources.github import checks, facts, pushes, rules
 from ledger.sources.github.facts import KIND
-from ledger.sources.payloads import Json, part
+from ledger.sources.payloads import Json, Told, part
 
 Headers = Mapping[str, str]
+_OTHERS = ("x-gitea-event", "x-forgejo-event", "x-gogs-event")
 
 # -- deliveries ----------------------------------------------------------------------------------
 
@@ -34,9 +37,13 @@ def authentic(headers: Headers, body: bytes, secret: bytes) -> bool:
 
 
 def identify(headers: Headers, _: bytes) -> str:
-    """GitHub's id of the delivery, which stays when it is delivered again; empty where there is none."""
+    """GitHub's id of the delivery, which stays when it is delivered again; empty where there is none.
+
+    Gitea and Forgejo send GitHub's headers beside their own, and are none.
+    """
     told = headers.get("x-github-delivery", "")
-    return payloads.delivery_id(told) if headers.get("x-github-event") else ""
+    ours = headers.get("x-github-event") and not any(name in headers for name in _OTHERS)
+    return payloads.delivery_id(told) if ours else ""
 
 
 def events_from_request(headers: Headers, body: bytes, tools: Tools) -> Batch:
@@ -62,12 +69,34 @@ def events_from_delivery(name: str, read: Value, tools: Tools) -> Batch:
     body: Json = read.value
     action = body.get("action")
     tell = facts.BY_WEBHOOK.get((name, action)) if isinstance(action, str) else None
-    if tell is None:
+    tell_all = _TELLS.get(name)
+    if tell is None and (tell_all is None or action not in _ACTIONS.get(name, (action,))):
         return Batch(events=[], ignored=1)
     pull = part(body, "pull_request")
     address = part(body, "repository").get("html_url") or pull.get("html_url")
     told = facts.told(facts.forge(address), read, tools)
-    return Batch(events=[tell(told, pull, body)], contents=told.contents)
+    events = [tell(told, pull, body)] if tell is not None else []
+    if tell_all is not None:
+        events += tell_all(told, body)
+    if not events:
+        return Batch(events=[], ignored=1)
+    return Batch(events=events, contents=told.contents)
+
+
+_TELLS: Mapping[str, Callable[[Told, Json], list[NewEvent]]] = {
+    "push": pushes.delivered,
+    "check_run": lambda told, body: checks.run(told, part(body, "check_run")),
+    "check_suite": lambda told, body: checks.suite(told, part(body, "check_suite")),
+    "status": checks.status,
+    "branch_protection_rule": rules.protection_changed,
+    "repository_ruleset": rules.ruleset_changed,
+}
+_ACTIONS = {
+    "check_run": ("completed",),
+    "check_suite": ("completed",),
+    "branch_protection_rule": ("created", "edited", "deleted"),
+    "repository_ruleset": ("created", "edited", "deleted"),
+}
 
 
 # -- answers of the API, and files -----------------------------------------------------------------
@@ -109,7 +138,19 @@ def _delivery_in(read: Value) -> tuple[str, Value] | None:
         if isinstance(value.get("review"), dict):
             return "pull_request_review", read
         return ("pull_request" if "number" in value else "another"), read
-    return ("another", read) if {"repository", "sender"} <= value.keys() or "zen" in value else None
+    if {"repository", "sender"} <= value.keys() or "zen" in value:
+        return next((name for name, has in _SHAPES.items() if has <= value.keys()), "another"), read
+    return None
+
+
+_SHAPES: Mapping[str, frozenset[str]] = {
+    "push": frozenset({"ref", "before", "after", "pusher"}),
+    "check_run": frozenset({"check_run"}),
+    "check_suite": frozenset({"check_suite"}),
+    "status": frozenset({"sha", "state", "context"}),
+    "branch_protection_rule": frozenset({"rule", "action"}),
+    "repository_ruleset": frozenset({"repository_ruleset"}),
+}
 
 
 def _stored(place: str, headers: Json, body: Any) -> tuple[str, Value]:
@@ -153,7 +194,7 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
 
 
 def _options(configured: Configured) -> Any:
-    from ledger.sources.github.polling import options  # noqa: PLC0415 (heavy, and needed only here)
+    from ledger.sources.github.access import options  # noqa: PLC0415 (heavy, and needed only here)
 
     return options(configured)
 
@@ -174,5 +215,14 @@ SOURCE = Source(
         authentic=authentic,
         identify=identify,
         events=events_from_request,
+        reconciles=frozenset(
+            {
+                "pull_request.opened",
+                "pull_request.merged",
+                "pull_request.closed",
+                "review.submitted",
+                "ref.pushed",
+            }
+        ),
     ),
 )

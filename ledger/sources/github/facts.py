@@ -226,6 +226,27 @@ def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
     )
 
 
+def dismissal(told: Told, of: int, review: Json, event: Json) -> NewEvent:
+    """The event `review_dismissed` of a pull request: who dismissed which review, and when."""
+    identifier = number(review.get("id"))
+    at = utc_text(event.get("created_at"))
+    return told.event(
+        f"review/{identifier}/dismissed",
+        at,
+        _identity(event.get("actor")),
+        ReviewDismissed(
+            repository=told.repository,
+            forge=told.forge,
+            number=of,
+            review=str(identifier),
+            reviewer=_identity(review.get("user")),
+            commit=sha(review.get("commit_id")),
+            at=at,
+            raw=told.raw,
+        ),
+    )
+
+
 BY_WEBHOOK: dict[tuple[str, str], Callable[[Told, Json, Json], NewEvent]] = {
     ("pull_request", "opened"): _opened,
     ("pull_request", "reopened"): _opened,

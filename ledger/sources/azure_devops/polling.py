@@ -1,0 +1,158 @@
+"""Azure DevOps' REST API: every pull request of a repository, and what service hooks lost.
+
+Of each that looks different than before: itself, its threads (votes), iterations (pushes) and commits.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+
+from ledger.errors import SourceError, UsageError
+from ledger.httpio import MAX_PAGES, Absent, Api
+from ledger.sources import Batch, Configured, Tools, payloads, recorded
+from ledger.sources.azure_devops import facts
+from ledger.sources.azure_devops.facts import KIND
+from ledger.sources.following import Listed, Reading, follow, mark
+from ledger.sources.payloads import Json, number, part, parts
+
+VARIABLE = "AZURE_DEVOPS_EXT_PAT"  # as Azure's own command line calls it
+PAGE = 100
+_VERSION = "api-version=7.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AzureOptions:
+    """One `[[source]]` of this kind. `forge` is its full name with its host, `api` the API's address."""
+
+    name: str
+    forge: str
+    api: str
+    path: str
+    token: str = ""
+
+
+def options(configured: Configured) -> AzureOptions:
+    """The options of a `[[source]]`. Raises UsageError where it names no repository or no readable token."""
+    address = urlsplit(configured.url)
+    above, marker, name = address.path.strip("/").partition("_git/")
+    places = above.strip("/").split("/")
+    name = name.strip("/")
+    if address.scheme not in ("http", "https") or not address.hostname or not marker or not name:
+        raise UsageError(
+            f"source {configured.name}: {configured.url!r} is no repository of Azure DevOps",
+            hint="Give its web address: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME",
+        )
+    alone = len(places) < 2 and not address.hostname.endswith(".visualstudio.com")
+    project = name if alone or not places[-1] else places.pop()
+    host = address.netloc.rpartition("@")[2]
+    root = "/".join([f"{address.scheme}://{host}", *filter(None, places)])
+    return AzureOptions(
+        name=configured.name,
+        forge=facts.forge({"remoteUrl": configured.url}),
+        api=root,
+        path=f"{_quoted(project)}/_apis/git/repositories/{_quoted(name)}",
+        token=payloads.token(configured, VARIABLE),
+    )
+
+
+def _quoted(name: str) -> str:
+    return quote(unquote(name))
+
+
+def pull(options: AzureOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+    """Every pull request that looks different than before, some at a time.
+
+    Raises SourceError where the API cannot be read; what was read until then is kept.
+    """
+    headers = {"accept": "application/json", "user-agent": "ledger"}
+    if options.token:
+        pair = base64.b64encode(f":{options.token}".encode()).decode()
+        headers["authorization"] = f"Basic {pair}"
+    api = Api.open(options.name, options.api, headers)
+    try:
+        yield from follow(_Forge(options, api, tools), cursor)
+    finally:
+        api.close()
+
+
+class _Forge:
+    def __init__(self, options: AzureOptions, api: Api, tools: Tools) -> None:
+        self._api = api
+        self._tools = tools
+        self._forge = options.forge
+        self._name = options.name
+        self._pulls = f"{options.path}/pullrequests"
+
+    def listed_open(self) -> Iterator[Sequence[Listed]]:
+        return self._listed("active")
+
+    def listed_newest(self) -> Iterator[Sequence[Listed]]:
+        return self._listed("all")
+
+    def _listed(self, status: str) -> Iterator[Sequence[Listed]]:
+        for page in self._pages(f"{self._pulls}?searchCriteria.status={status}&{_VERSION}"):
+            yield [
+                Listed(
+                    number(one.get("pullRequestId")), one.get("status") == facts.ACTIVE, _look(one)
+                )
+                for one in page
+            ]
+
+    def _pages(self, path: str) -> Iterator[list[Json]]:
+        before: list[Json] = []
+        for index in range(MAX_PAGES):
+            page = self._one(f"{path}&$top={PAGE}&$skip={index * PAGE}")
+            if page == before:  # a list that cannot be skipped in
+                return
+            yield page
+            if len(page) < PAGE:
+                return
+            before = page
+        raise SourceError(f"source {self._name}: a list has no end of pages")
+
+    def _one(self, path: str) -> list[Json]:
+        page = self._api.get(path).value()
+        if not isinstance(page, dict) or not isinstance(page.get("value"), list):
+            raise SourceError(f"source {self._name}: a page of a list is no page")
+        return parts(page, "value")
+
+    def read(self, number: int) -> Reading:
+        path = f"{self._pulls}/{number}"
+        try:
+            pull = self._api.get(f"{path}?{_VERSION}").value()
+            threads = self._one(f"{path}/threads?{_VERSION}")
+            iterations = self._one(f"{path}/iterations?{_VERSION}")
+            commits = self._commits(f"{path}/commits?{_VERSION}")
+        except Absent as error:
+            return Reading(self._unread(number, error), False)
+        if not isinstance(pull, dict):
+            return Reading(self._unread(number, SourceError("it is no JSON object")), False)
+
+        def of(value: object) -> payloads.Told:
+            return recorded.told_of(KIND, self._forge, value, self._tools)
+
+        try:
+            batch = facts.whole(of, pull, threads, iterations, commits)
+        except SourceError as error:
+            batch = self._unread(number, error)
+        return Reading(batch, pull.get("status") == facts.ACTIVE)
+
+    def _commits(self, path: str) -> list[Json]:
+        try:
+            return [one for page in self._pages(path) for one in page]
+        except Absent:  # of a branch that is gone
+            return []
+
+    def _unread(self, number: int, error: SourceError) -> Batch:
+        what = f"pull request {number}"
+        return Batch(events=[payloads.unread(KIND, self._forge, what, error, self._tools)])
+
+
+def _look(one: Json) -> str:
+    votes = [(str(who.get("id")), str(who.get("vote"))) for who in parts(one, "reviewers")]
+    head = part(one, "lastMergeSourceCommit").get("commitId")
+    said = (str(one.get("title")), str(one.get("isDraft")), str(one.get("targetRefName")))
+    return mark(str(one.get("status")), str(head), votes, said)
