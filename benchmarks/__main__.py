@@ -27,7 +27,8 @@ from benchmarks._terraform import COMMITS
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 NAMES = (
-    "ingest", "peers", "terraform", "increments", "questions", "memory", "keeping", "merkle",
+    "ingest", "peers", "terraform", "increments", "questions", "links", "deliveries", "memory", "keeping",
+    "merkle",
 )  # fmt: skip
 
 

@@ -107,6 +107,19 @@ def beyond(
     )
 
 
+def rate(what: str, ours: Sequence[float], peer: str, theirs: Sequence[float], bar: Bar) -> Figure:
+    """How many times as much a second we do as the peer."""
+    ratios = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    return Figure(
+        what,
+        f"{_rounded(statistics.median(ours))}/s",
+        f"{peer}: {_rounded(statistics.median(theirs))}/s",
+        _with_spread(ratios, " times"),
+        str(bar),
+        bar.judge(ratios),
+    )
+
+
 def value(what: str, values: Sequence[float], unit: str, bar: Bar) -> Figure:
     """A figure of ours alone."""
     return Figure(what, "", "", _with_spread(values, unit), str(bar), bar.judge(values))

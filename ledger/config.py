@@ -31,7 +31,9 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     A repository has a `url`, and `forge` names it at its forge where the URL does not
     (`github.com/acme/infra`). A source that reads a cluster has `cluster`, our name for it, and reaches
     it by `kubeconfig` and `context`; without both it is the cluster that the program runs in. A source that
-    reads a forge's API has the repository's web address as `url`, and a token in `token_file`.
+    reads a forge's API has the repository's web address as `url`, and a token in `token_file`; GitHub's also
+    takes an App (`app_id`, its private key in `app_key_file`, and `installation` where it is known), and
+    the number of the webhook that delivers to us (`hook`).
     """
 
     kind: str
@@ -47,6 +49,10 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     namespaces: list[str] = []
     kinds: list[str] = []
     token_file: str = ""
+    app_id: str | int = ""
+    app_key_file: str = ""
+    installation: int = 0
+    hook: int = 0
 
 
 class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +69,18 @@ class EnvironmentSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     clusters: list[str] = []
     namespaces: list[str] = []
     applications: list[str] = []
+
+
+class PersonSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[person]]`: which logins and e-mail addresses are one person, or one bot.
+
+    A login is `github.com/mona`, or `mona` for that login on any forge.
+    """
+
+    name: str
+    logins: list[str] = []
+    emails: list[str] = []
+    bot: bool = False
 
 
 class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     signing: SigningSettings = SigningSettings()
     source: list[SourceSettings] = []
     environment: list[EnvironmentSettings] = []
+    person: list[PersonSettings] = []
     webhook: list[WebhookSettings] = []
     server: ServerSettings = ServerSettings()
     report: list[ReportSettings] = []
@@ -242,6 +261,31 @@ def _check(path: Path, settings: Settings) -> None:
                 f"{path}: two environments are called {name!r}",
                 hint="Put all their paths into one.",
             )
+    _check_persons(path, settings.person)
+
+
+def _check_persons(path: Path, persons: list[PersonSettings]) -> None:
+    """Names stand beside logins and addresses, so they must not look like one."""
+    owners: dict[str, str] = {}
+    for one in persons:
+        if not one.name.strip() or re.search(r"[/@\x00-\x1f\x7f]", one.name) or len(one.name) > 200:
+            raise UsageError(
+                f"{path}: a person cannot be called {one.name!r}",
+                hint="Give a name of at most 200 characters, without slashes and @.",
+            )
+        if not one.logins and not one.emails:
+            raise UsageError(
+                f"{path}: the person {one.name!r} has neither logins nor emails",
+                hint="Name at least one, or take the person out.",
+            )
+        given = {text.casefold() for text in one.logins + one.emails}
+        for name in (f"the name {one.name}", *sorted(given)):
+            if name in owners:
+                raise UsageError(
+                    f"{path}: {name} is given to {owners[name]!r} and to {one.name!r}",
+                    hint="Put all names of one person into one [[person]].",
+                )
+            owners[name] = one.name
 
 
 def check_name(name: str) -> None:
@@ -300,6 +344,9 @@ def append_source(path: Path, source: SourceSettings) -> None:
         lines.append("pull_requests = false")
     if source.allowed_signers:
         lines.append(f"allowed_signers = {_toml(source.allowed_signers)}")
+    for name in ("token_file", "app_id", "app_key_file"):
+        if told := str(getattr(source, name)):
+            lines.append(f"{name} = {_toml(told)}")
     with path.open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
 

@@ -23,13 +23,17 @@ from ledger.errors import SourceError, UsageError
 from ledger.events import (
     CollectorGap,
     EnvironmentMapped,
+    Identity,
     NewEvent,
+    PersonMapped,
 )
 from ledger.preparing import Orders, Preparer
 from ledger.projector import Projector
+from ledger.reconciling import reconciling
 from ledger.sources import Batch, Configured, Import, Source, Stored, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
+from ledger.store.inbox import Inbox
 from ledger.store.turns import turn
 
 MOST_WORKERS = 2
@@ -124,6 +128,7 @@ def _running(
         try:
             run.catch_up()
             run.map_environments()
+            run.map_persons()
             yield run
             run.refresh_statistics()
         finally:
@@ -219,13 +224,45 @@ class _Run:
         if events:
             self._append(Batch(events=events), "configuration")
 
+    def map_persons(self) -> None:
+        """Records the configured persons where they differ from what was recorded last."""
+        wanted = {
+            one.name: PersonMapped(
+                person=one.name,
+                bot=one.bot,
+                identities=[Identity(login=login) for login in sorted(one.logins)]
+                + [Identity(email=email) for email in sorted(one.emails)],
+            )
+            for one in self._settings.person
+        }
+        for name in self._store.persons():
+            wanted.setdefault(name, PersonMapped(person=name))
+        events: list[NewEvent] = []
+        for name, mapping in wanted.items():
+            last = self._store.latest(PersonMapped.TYPE, f"person/{name}")
+            if (last.data if last else PersonMapped(person=name)) != mapping:
+                after = "the start" if last is None else last.position
+                event = NewEvent(
+                    stream=f"person/{name}",
+                    key=f"person/{name}/after {after}",
+                    source="configuration",
+                    occurred_at=self._clock(),
+                    data=mapping,
+                )
+                events.append(event)
+        if events:
+            self._append(Batch(events=events), "configuration")
+
     def read_all(
         self, wanted: Sequence[SourceSettings], waits: Callable[[str], None]
     ) -> list[Outcome]:
-        """Reads sources in their order; those that another process reads after all others."""
+        """Reads sources in their order, but `last` ones after the others; those that another process reads
+        after all others."""
         outcomes: dict[str, Outcome] = {}
         said: set[str] = set()
-        while left := [one for one in wanted if one.name not in outcomes]:
+        kinds = {name for name, plan in self._sources.items() if plan.last}
+        in_turn = sorted(wanted, key=lambda one: one.kind in kinds)
+        while left := [one for one in in_turn if one.name not in outcomes]:
             before = len(outcomes)
             for one in left:
                 with turn(self._store, self._settings.database_url, one.name) as ours:
@@ -256,10 +293,15 @@ class _Run:
             if not reading.cursor:
                 self._preparer.expect_much()
             batches = 0
-            for batch in plan.pull(options, reading.cursor, self._tools(now)):
-                appended += self._append(batch, source.name)
-                batches += 1
-                self._progress(source.name, batch)
+            with reconciling(plan, self._settings.database_url) as reconciler:
+                for batch in plan.pull(options, reading.cursor, self._tools(now)):
+                    reconciler.expect(batch.events, now)
+                    appended += self._append(batch, source.name)
+                    batches += 1
+                    self._progress(source.name, batch)
+                for lost, gap in reconciler.lost(now, self._is_recorded):
+                    appended += self._append(Batch(events=[gap]), source.name)
+                    reconciler.settle(lost)
             if not batches:
                 self._store.touch(source.name, now)
         except (SourceError, UsageError) as error:
@@ -268,6 +310,16 @@ class _Run:
             return Outcome(source.name, appended, failure, error.hint)
         stopped = tuple(self._projector.failures) if self._projector else ()
         return Outcome(source.name, appended, stopped=stopped)
+
+    def _is_recorded(self, key: str) -> bool:
+        return self._store.find(key) is not None
+
+    def _was_received(self, kind: str, delivery: str) -> bool:
+        inbox = Inbox.find(self._settings.database_url)
+        if inbox is None:
+            return False
+        with inbox:
+            return inbox.was_accepted(kind, delivery)
 
     def read_files(self, kind: str, given: Import) -> Outcome:
         """Records what files tell."""
@@ -320,8 +372,10 @@ class _Run:
             repository=self._settings.repository,
             survey=self._survey,
             told=self._store.told,
+            since=self._store.since,
             content=self._store.attachment,
             meanwhile=self._meanwhile,
+            received=self._was_received,
         )
 
     def _meanwhile(self, work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterable[Any]:

@@ -4,7 +4,8 @@ A squash merge leaves no link in Git, only a number in its subject, which anybod
 content can be recomputed: what the pull request's head changed since it left the branch, laid onto
 the commit's first parent, must give exactly that commit's files. Cheapest way first:
 
-1. the head is the commit itself (fast-forward) or one of its further parents (merge commit);
+1. the head is the commit itself (fast-forward) or one of its further parents (merge commit, of which
+   the rest is asked, too: whoever merges by hand can put anything beside);
 2. the head's tree is the commit's tree;
 3. every file that the head changed since their only merge base has, in the commit, the very blob
    that the head gave it, and the commit changed no other file;
@@ -17,7 +18,7 @@ in the commit graph in memory; a few are asked for. Both give the same base or n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.commits import named_pull_request, read_commit
 from ledger.events import PullRequestMatched, PullRequestMismatched
@@ -94,13 +95,22 @@ def _match_batch(
 ) -> list[Match]:
     found: list[Match] = []
     open_questions: list[Landing] = []
+    merges: list[Landing] = []
     for landing in landings:
         by_graph = list(_by_graph(repository, landing, numbers))
         found += by_graph
         named_found = any(one.number == landing.named for one in by_graph)
         if landing.named in heads and landing.parents and not named_found:
             open_questions.append(landing)
+        if len(landing.parents) == 2:
+            merges += [
+                replace(landing, named=one.number)
+                for one in by_graph
+                if one.method == "head_is_parent"
+            ]
     found += _by_content(mirror, repository, history, open_questions, heads)
+    merged = _by_content(mirror, repository, history, merges, heads)
+    found += [one for one in merged if isinstance(one, PullRequestMismatched)]
     order = {landing.commit: index for index, landing in enumerate(landings)}
     return sorted(found, key=lambda one: (order[one.commit], one.number, one.TYPE))
 

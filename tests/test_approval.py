@@ -10,7 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.approval import APPROVED, UNAPPROVED, UNKNOWN, Approver, Proposal, Review, judge, person
+from ledger.approval import (
+    APPROVED,
+    NOT_CODE_OWNER,
+    TOO_FEW,
+    UNAPPROVED,
+    UNKNOWN,
+    Approver,
+    Comparison,
+    Proposal,
+    Quota,
+    Review,
+    Rules,
+    judge,
+    person,
+    same_commit,
+)
 
 OLD, HEAD = "a" * 40, "b" * 40
 MERGED_AT = "2026-09-01T10:00:00Z"
@@ -409,3 +424,183 @@ def test_what_comes_after_the_merge_changes_no_verdict(
     merged = replace(pull, merged_at=MERGED_AT)
     before = [one for one in reviews if one.submitted_at <= MERGED_AT]
     assert outcome(merged, reviews)[0::2] == outcome(merged, before)[0::2]
+
+
+# -- what rules demand on top ----------------------------------------------------------------------
+
+TWO = Quota(word=TOO_FEW, what="anybody else", count=2)
+
+
+def owners(*logins: str, count: int = 1, unknown: str = "") -> Quota:
+    people = frozenset(logins)
+    return Quota(word=NOT_CODE_OWNER, what="an owner", count=count, people=people, unknown=unknown)
+
+
+def ruled(pull: Proposal, rules: Rules, *reviews: Review) -> tuple[str, str, str]:
+    judged = judge(pull, reviews, rules)
+    return judged.verdict, judged.refusal, judged.approved_at
+
+
+def test_an_approval_counts_from_when_the_last_demand_was_met() -> None:
+    reviews = [review("bob", minute=10), review("carol", minute=20), review("dave", minute=30)]
+    assert ruled(PULL, Rules(quotas=(TWO,)), *reviews) == (APPROVED, "", at(20))
+    assert ruled(PULL, Rules(quotas=(TWO, owners("dave"))), *reviews) == (APPROVED, "", at(30))
+    assert ruled(PULL, Rules(quotas=(TWO,)), *reviews[:1]) == (UNAPPROVED, TOO_FEW, "")
+
+
+def test_whoever_owns_nothing_of_it_does_not_count_where_an_owner_is_missing() -> None:
+    judged = judge(PULL, [review("bob"), review("carol")], Rules(quotas=(owners("erin"),)))
+    assert [one.reason for one in judged.rulings] == ["not_code_owner: an owner must approve"] * 2
+    assert (judged.verdict, judged.refusal, judged.approvers) == (UNAPPROVED, NOT_CODE_OWNER, ())
+    # An owner of something else of it counts, and so does anybody where the owners have approved.
+    some = Rules(quotas=(owners("erin"), owners("bob")))
+    assert [one.counts for one in judge(PULL, [review("bob"), review("carol")], some).rulings] == [
+        True,
+        False,
+    ]
+    met = judge(PULL, [review("bob"), review("erin")], Rules(quotas=(owners("erin"),)))
+    assert [one.counts for one in met.rulings] == [True, True]
+
+
+def test_a_doubt_is_unknown_and_no_refusal_where_it_could_be_met() -> None:
+    doubtful = owners(unknown="who is in it is not known")
+    assert ruled(PULL, Rules(quotas=(doubtful,)), review("bob"))[:2] == (
+        UNKNOWN,
+        "unknown_approver",
+    )
+    # What is known to be missing goes first; and two are not met by one, whoever that is.
+    assert ruled(PULL, Rules(quotas=(doubtful, TWO)), review("bob"))[:2] == (UNAPPROVED, TOO_FEW)
+    two = owners(count=2, unknown="who is in it is not known")
+    assert ruled(PULL, Rules(quotas=(two,)), review("bob"))[:2] == (UNAPPROVED, NOT_CODE_OWNER)
+    stands = review("carol", "changes_requested")
+    assert ruled(PULL, Rules(quotas=(doubtful,)), review("bob"), stands)[:2] == (
+        UNAPPROVED,
+        "changes_requested",
+    )
+
+
+def test_one_person_is_one_approval_and_their_own_whichever_login_they_use() -> None:
+    people = {"ann2": "p1", "ann": "p1", "bob": "p2", "bob2": "p2"}
+    assert judge(PULL, [review("ann2")], None, people).refusal == "self"
+    twice = [review("bob"), review("bob2", minute=31)]
+    assert judge(PULL, twice, Rules(quotas=(TWO,)), people).refusal == TOO_FEW
+    pull = replace(PULL, contributors=frozenset({"bob"}))
+    assert judge(pull, twice, None, people).refusal == "contributor"
+    assert judge(pull, twice).verdict == APPROVED
+    # One account does not lift what the other one asked for, nor is it an owner for it.
+    mixed = [review("bob", "changes_requested"), review("bob2", minute=40), review("carol")]
+    assert judge(PULL, mixed, None, people).refusal == "changes_requested"
+    assert (
+        judge(PULL, [review("bob2")], Rules(quotas=(owners("bob"),)), people).verdict == UNAPPROVED
+    )
+
+
+def test_whoever_is_named_as_a_co_author_does_not_approve_alone() -> None:
+    pull = replace(PULL, co_authors=frozenset({"bob"}))
+    assert words(pull, review("bob")) == ["co_author"]
+    assert verdict(pull, review("bob"), review("carol"))[0] == APPROVED
+
+
+def test_a_head_of_the_same_content_counts_and_another_says_how_it_differs() -> None:
+    same = Comparison(True, "given at a; the very tree")
+    old = review(commit=OLD)
+    judged = judge(replace(PULL, equals={OLD: same}), [old])
+    assert (judged.verdict, judged.rulings[0].reason) == (APPROVED, "given at a; the very tree")
+    other = judge(replace(PULL, equals={OLD: Comparison(False, "it conflicts")}), [old])
+    assert other.rulings[0].reason.endswith("merged; it conflicts")
+    carried = [review(commit=OLD, minute=10), review(minute=20, carried=True)]
+    assert judge(PULL, carried).refusal == "carried"
+    assert judge(replace(PULL, equals={OLD: same}), carried).verdict == APPROVED
+    # A vote that was first given at the head itself was carried over nothing.
+    assert judge(PULL, [review(minute=10), review(minute=20, carried=True)]).verdict == APPROVED
+
+
+def test_commits_are_the_same_where_one_name_begins_the_other() -> None:
+    assert same_commit(HEAD, HEAD[:12])
+    assert same_commit(HEAD[:12], HEAD)
+    assert not same_commit(HEAD[:11], HEAD)
+    assert not same_commit("", HEAD)
+
+
+# -- judged again ----------------------------------------------------------------------------------
+
+
+def test_judged_again_later_only_what_was_taken_back_counts() -> None:
+    later = replace(PULL, judged_at=at(90))
+    assert verdict(later, review("bob"))[0] == APPROVED
+    assert verdict(later, review("bob", minute=70))[0] == UNAPPROVED
+    assert verdict(later, review("bob", dismissed=True, dismissed_at=at(80)))[0] == UNAPPROVED
+    assert verdict(later, review("bob", dismissed=True, dismissed_at=at(95)))[0] == APPROVED
+    asked = review("carol", "changes_requested", minute=70)
+    assert verdict(later, review("bob"), asked) == (
+        UNAPPROVED,
+        f"changes that carol requested stood at {at(90)}",
+    )
+    assert verdict(later, review("bob"), asked, review("carol", minute=80))[0] == APPROVED
+    # A change of mind after the merge and back again leaves what was said before it.
+    own = review("bob", "changes_requested", minute=70)
+    assert verdict(later, review("bob"), own)[0] == UNAPPROVED
+    assert verdict(later, review("bob"), own, review("bob", minute=80))[0] == APPROVED
+
+
+# -- whatever is demanded --------------------------------------------------------------------------
+
+RULES = st.builds(
+    Rules,
+    quotas=st.lists(
+        st.builds(
+            Quota,
+            word=st.sampled_from([TOO_FEW, NOT_CODE_OWNER]),
+            what=st.just("somebody"),
+            count=st.integers(1, 3),
+            people=st.none() | st.frozensets(st.sampled_from(["bob", "carol", "dave"])),
+            unknown=st.sampled_from(["", "", "it is not known"]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    last_push=st.booleans(),
+)
+PEOPLE = st.dictionaries(
+    st.sampled_from(["bob", "carol", "dave", "ann"]), st.sampled_from(["p", "q"])
+)
+LATER = st.sampled_from(["", at(65), at(90)])
+
+
+@given(PULLS, REVIEWS, RULES, PEOPLE, LATER)
+def test_a_demand_a_joining_and_a_later_look_only_ever_take_approvals_away(
+    pull: Proposal, reviews: list[Review], rules: Rules, people: dict[str, str], later: str
+) -> None:
+    judged = judge(replace(pull, judged_at=later), reviews, rules, people)
+    if judged.verdict == APPROVED:
+        assert judge(pull, reviews).verdict == APPROVED
+        assert judge(pull, reviews, rules).verdict == APPROVED
+        assert judge(pull, reviews, rules, people).verdict == APPROVED
+        assert judged.refusal == ""
+    else:
+        assert judged.refusal
+
+
+@given(PULLS, REVIEWS, RULES, LOGINS, MINUTES, LATER)
+def test_a_refusal_that_is_added_never_approves(
+    pull: Proposal, reviews: list[Review], rules: Rules, who: str, when: str, later: str
+) -> None:
+    pull = replace(pull, judged_at=later)
+    no = Review(
+        review="no", reviewer=who, state="changes_requested", commit=HEAD, submitted_at=when
+    )
+    if judge(pull, [*reviews, no], rules).verdict == APPROVED:
+        assert judge(pull, reviews, rules).verdict == APPROVED
+    for one in reviews:
+        gone = replace(one, dismissed=True, dismissed_at="")
+        left = [gone if other is one else other for other in reviews]
+        if one.state == "approved" and judge(pull, left, rules).verdict == APPROVED:
+            assert judge(pull, reviews, rules).verdict == APPROVED
+
+
+@given(PULLS, REVIEWS, RULES, PEOPLE, st.randoms(use_true_random=False))
+def test_no_order_of_reviews_or_demands_matters(
+    pull: Proposal, reviews: list[Review], rules: Rules, people: dict[str, str], rng: Any
+) -> None:
+    mixed = list(reviews)
+    rng.shuffle(mixed)
+    assert judge(pull, mixed, rules, people) == judge(pull, reviews, rules, people)

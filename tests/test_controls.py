@@ -37,7 +37,7 @@ APPLIED: dict[str, Any] = {
     "first_applied_at": "2026-09-02T11:05:00Z", "initiated_by": "", "change_ticket": "",
     "emergency": 0, "kind": "pull_request", "approval": "approved", "reason": "bob approved it",
     "url": "https://forge.example/pull/12", "deployment": "d", "evidence_position": 40,
-    "recorded_at": "2026-09-02T11:06:00Z",
+    "recorded_at": "2026-09-02T11:06:00Z", "approval_at_apply": "approved", "reason_at_apply": "",
 }  # fmt: skip
 LIVE: dict[str, Any] = {
     "cluster": "prod-eu", "api_group": "apps", "kind": "Deployment", "namespace": "payments",
@@ -114,6 +114,11 @@ def test_three_controls_are_shipped_under_their_names() -> None:
         ({"approvers": "Ann"}, "exception", "its only approver is its author"),
         ({"approved_at": "2026-09-02T11:05:01Z"}, "exception", "after it was applied"),
         ({"approved_at": "2026-09-02T11:05:00Z"}, "pass", "bob approved it"),
+        (
+            {"approval_at_apply": "unapproved", "reason_at_apply": "dismissed: then"},
+            "exception",
+            "not any more when it was first applied: dismissed: then",
+        ),
         ({"link_grade": "inferred"}, "unknown", "only guessed to be this change"),
         ({"link_grade": None}, "unknown", "only guessed to be this change"),
         (

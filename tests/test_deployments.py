@@ -16,7 +16,16 @@ from ledger import registry
 from ledger.config import EnvironmentSettings, SourceSettings
 from ledger.contents import Content
 from ledger.documents import Documents
-from ledger.events import NewEvent, RecordedEvent
+from ledger.events import (
+    Event,
+    Identity,
+    NewEvent,
+    PullRequest,
+    PullRequestMerged,
+    RecordedEvent,
+    ReviewDismissed,
+    ReviewSubmitted,
+)
 from ledger.ingest import import_files
 from ledger.projector import Projector
 from ledger.sources import Import
@@ -614,6 +623,79 @@ def test_a_pull_request_gives_the_item_its_number(story: Story, database_url: st
     assert rows == [("pull_request", 7, merged, "proved")]
     rows = ledger.rows("select pull_request from deployed_revisions where number = 2")
     assert rows == [(7,)]
+
+
+def test_what_was_taken_back_between_merge_and_first_sync_is_judged_again(
+    story: Story, database_url: str
+) -> None:
+    tip = story.commit({"apps/shop/api.yaml": manifest("api")})
+    story.application("shop", "apps/shop")
+    story.sync("shop", 1, tip, number=3)
+    told: list[NewEvent] = []
+    # Taken back before the sync, after it, and approved only after the merge.
+    for number, gone, given in ((7, 12, 8), (8, 40, 8), (9, 0, 12)):
+        files = {"apps/shop/api.yaml": manifest("api", number)}
+        head = story.repo.commit(files, branch=f"more{number}", parents=[tip])
+        story.repo.pull_head(number, head)
+        tip = story.repo.merge(f"more{number}", f"Merge pull request #{number} from ann/more")
+        told += approved(number, head, tip, given=given, gone=gone)
+    story.sync("shop", 20, tip)
+    story.look(50)
+    ledger = story.told(database_url)
+    with ledger.store() as store:
+        projector = Projector(
+            store, registry.projections(), Documents(registry.parsers, store.content)
+        )
+        recorded = store.append(told, source="made up", recorded_at=ledger.now)
+        projector.catch_up(recorded)
+    assert ledger.rows(
+        "select pull_request, approval, approval_at_apply, reason_at_apply from applied_changes "
+        "where pull_request is not null order by pull_request"
+    ) == [
+        (7, "approved", "unapproved", f"no approval counts: bob (dismissed: {at(12)})"),
+        (8, "approved", "approved", ""),
+        (9, "unapproved", "unapproved", ""),
+    ]
+    found = ledger.rows("select outcome, reason from (" + applied_control() + ") x order by item")
+    assert sorted(row[0] for row in found if "bob" in row[1]) == ["exception", "exception", "pass"]
+    assert [row[1] for row in found if "not any more when it was first applied" in row[1]] != []
+
+
+def applied_control() -> str:
+    """CHG-01 over all time."""
+    path = Path(__file__).resolve().parent.parent / "reports" / "controls" / "CHG-01.sql"
+    sql = path.read_text().replace(":period_start", "'2000'").replace(":period_end", "'2100'")
+    return "\n".join(line for line in sql.splitlines() if not line.startswith("--"))
+
+
+def approved(number: int, head: str, merge: str, *, given: int, gone: int) -> list[NewEvent]:
+    """A pull request of ann, merged in minute 10, with an approval of bob that may be dismissed."""
+    of: Json = {"repository": "infra", "forge": "forge.example.com/acme/infra"}
+    pull = PullRequest(number=number, author=Identity(login="ann"), head=head, base="main")
+    facts: list[Event] = [
+        PullRequestMerged(
+            **of,
+            pull_request=pull,
+            merge_commit=merge,
+            merged_at=at(10),
+            merged_by=Identity(login="mona"),
+        ),
+        ReviewSubmitted(
+            **of,
+            number=number,
+            review=str(number),
+            reviewer=Identity(login="bob"),
+            state="approved",
+            commit=head,
+            submitted_at=at(given),
+        ),
+    ]
+    if gone:
+        facts.append(ReviewDismissed(**of, number=number, review=str(number), at=at(gone)))
+    return [
+        NewEvent(stream="repository/infra", key=f"{one.TYPE}/{number}", source="made up", data=one)
+        for one in facts
+    ]
 
 
 # -- any order, again, rebuilt -------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 
 from ledger import config, errors, events, queries
 from ledger.cli import cli
-from ledger.queries import pulls
+from ledger.queries import people, pulls
 from ledger.store import schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,6 +96,7 @@ def test_every_setting_is_documented() -> None:
         "`[signing]`": config.SigningSettings,
         "`[[source]]`": config.SourceSettings,
         "`[[environment]]`": config.EnvironmentSettings,
+        "`[[person]]`": config.PersonSettings,
         "`[[webhook]]`": config.WebhookSettings,
         "`[server]`": config.ServerSettings,
         "`[worker]`": config.WorkerSettings,
@@ -105,7 +106,7 @@ def test_every_setting_is_documented() -> None:
         names = {one.name for one in msgspec.structs.fields(settings)}
         nested = (
             {"redaction", "signing", "source", "environment", "folder"}
-            | {"webhook", "server", "worker", "report"}
+            | {"webhook", "server", "worker", "report", "person"}
             if heading == "The file"
             else set()
         )
@@ -146,7 +147,7 @@ def test_every_exit_code_is_documented() -> None:
 
 STRUCTS = [
     one
-    for room in (queries, pulls)
+    for room in (queries, pulls, people)
     for _, one in inspect.getmembers(room, inspect.isclass)
     if issubclass(one, msgspec.Struct) and not one.__name__.startswith(("_", "Scope"))
 ]

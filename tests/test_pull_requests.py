@@ -33,7 +33,7 @@ from ledger.events import (
     ReviewSubmitted,
     RevisionObserved,
 )
-from ledger.projections import pull_requests, reviews
+from ledger.projections import approvals, pull_requests, reviews
 from ledger.projector import Projector
 from ledger.queries import Scope
 from ledger.sources import Import
@@ -458,7 +458,11 @@ FROM_FORGE: list[Event | NewEvent] = [
     closed(6, number=9),
     reviewed(7, "dave", number=10),
 ]
-TABLES = [*pull_requests.PROJECTION.tables, *reviews.PROJECTION.tables]
+TABLES = [
+    *pull_requests.PROJECTION.tables,
+    *reviews.PROJECTION.tables,
+    *approvals.PROJECTION.tables,
+]
 ARRIVAL = {"evidence_position", "recorded_at"}
 
 
@@ -917,5 +921,8 @@ def test_the_recorded_stale_approval_is_found_stale(
     counted = ledger.rows("select approval, count(*) from pull_requests group by approval")
     # Two are of a CONTRIBUTOR who merged them, too: somebody whose membership is not public.
     assert dict(counted)["approved"] == 28
+    assert ledger.rows("select count(*) from pull_requests where state = 'merged'") == [(40,)]
+    given = "select count(distinct number || repository || url) from reviews where state = 'approved'"
+    assert ledger.rows(given) == [(33,)]
     both = "select state, dismissed, counts from reviews where dismissed = 1 order by number"
     assert ledger.rows(both) == [("approved", 1, 0), ("approved", 1, 0)]

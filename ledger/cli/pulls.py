@@ -79,7 +79,7 @@ def story(one: PullRequest) -> Iterator[str]:
 
 def _after(one: PullRequest) -> Iterator[str]:
     """What landed of it, and where that went."""
-    from ledger.cli.text import visible  # noqa: PLC0415
+    from ledger.cli.text import named, visible  # noqa: PLC0415
 
     if not one.landed:
         yield "  landed     nothing that the ledger has read on a tracked branch"
@@ -92,6 +92,11 @@ def _after(one: PullRequest) -> Iterator[str]:
         when = f" at {landing.landed_at}" if landing.landed_at else ""
         reason = visible(landing.reason)
         yield f"  landed     {commit} {place}{when}{best}  ({landing.grade}: {reason})"
+    for each in one.names:
+        yield f"  {each.role:<10} {named(each)}"
+    for each in one.named_by:
+        done = "reverted" if each.role == "reverts" else "backported"
+        yield f"  {done:<10} by {named(each)}"
     for sync in one.delivered:
         place = sync.environment or "unmapped"
         when = sync.deployed_at or "at a time that is not told"

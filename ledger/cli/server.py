@@ -28,7 +28,7 @@ def serve(host: str, port: int | None) -> None:
     senders = webhooks.senders(settings)
     host = host or settings.server.host
     webhooks.check_exposure(host, senders)
-    application = app.build_app(settings)
+    application = app.build_app(settings, apart=True)
     listening = _listen(host, settings.server.port if port is None else port)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     click.echo(f"Listening on {_url(listening)}, {_what(list(senders))}.")

@@ -14,7 +14,17 @@ from typing import Any
 import click
 import msgspec
 
-from ledger.queries import Blame, Change, Difference, Field, Moment, ResourceName, Revision, Shown
+from ledger.queries import (
+    Blame,
+    Change,
+    Difference,
+    Field,
+    Moment,
+    Named,
+    ResourceName,
+    Revision,
+    Shown,
+)
 from ledger.queries.revisions import landed_clock
 from ledger.resources import Value
 
@@ -139,6 +149,24 @@ def pull_request(revision: Revision) -> str:
     return f"{number} {click.style(link.grade, fg=_GRADES.get(link.grade))}: {visible(link.reason)}"
 
 
+def pushed(revision: Revision) -> str:
+    """`by sam at TIME (reported)`, with what kind of direct push it is, or `unknown: …`."""
+    one = revision.push
+    if one.direct == "unknown":
+        return f"unknown: {visible(one.reason)}"
+    at = f" at {one.at}" if one.at else ""
+    kind = f"{one.direct}: {visible(one.reason)}" if one.direct else ""
+    by = f"by {visible(one.by) or 'somebody unknown'}{at} (reported)"
+    return f"{by}, {kind}" if kind else by
+
+
+def named(one: Named) -> str:
+    """`#7, 5069bf38c980 (proved: …)` of what a revision reverts or brings again."""
+    number = f"#{one.number}, " if one.number is not None else ""
+    grade = click.style(one.grade, fg=_GRADES.get(one.grade))
+    return f"{number}{one.commit_sha[:12]} ({grade}: {visible(one.reason)})"
+
+
 def approval(revision: Revision) -> str:
     """`approved by bob at TIME (reported)`, `not approved (reported): …` or `unknown: …`."""
     one = revision.approval
@@ -187,7 +215,9 @@ def revision_lines(revision: Revision) -> list[str]:
     committer = person(revision.committer.name, revision.committer.email)
     by = "" if committer == author else f", committed by {committer}"
     link = revision.pull_request
-    landed = landed_clock(revision.landed_at, revision.landed_grade, link.merged_at)
+    landed = landed_clock(
+        revision.landed_at, revision.landed_grade, link.merged_at, revision.push.at
+    )
     lines = [
         f"  {_dim('who')}       {author}{by}  {_dim('(as the commit claims)')}",
         f"  {_dim('what')}      {revision.commit_sha[:12]}  {visible(revision.subject)}",
@@ -197,6 +227,9 @@ def revision_lines(revision: Revision) -> list[str]:
         f"  {_dim('pull')}      {pull_request(revision)}",
         f"  {_dim('approval')}  {approval(revision)}",
     ]
+    lines += [f"  {_dim(f'{one.role:<9}')} {named(one)}" for one in revision.names]
+    if revision.push.by or revision.push.direct:
+        lines.append(f"  {_dim('pushed')}    {pushed(revision)}")
     if link.merged_at:
         by = visible(link.merged_by) or "somebody unknown"
         lines.append(f"  {_dim('merged')}    by {by} at {link.merged_at} (reported)")
@@ -243,7 +276,8 @@ def blame_block(blame: Blame) -> list[str]:
 def _number(revision: Revision) -> str:
     """The pull request in a column, with its grade."""
     link = revision.pull_request
-    number = f"#{link.number}" if link.number is not None else "direct"
+    direct = revision.push.direct if revision.push.direct in ("bot", "bypass") else "direct"
+    number = f"#{link.number}" if link.number is not None else direct
     return click.style(f"{number:>7} {link.grade:<8}", fg=_GRADES.get(link.grade))
 
 
@@ -287,8 +321,10 @@ def log_lines(revisions: Sequence[Revision], *, why: bool = False) -> list[str]:
             + click.style(f"{one.approval.verdict:<10}", fg=_VERDICTS.get(one.approval.verdict))
             + f"  {visible(one.author.name)[:20]:<20}  {visible(one.subject)[:90]}{mark}"
         )
+        lines += [f"    {role.role} {named(role)}" for role in one.names]
         if why:
-            lines.append(f"    {visible(one.approval.reason)}")
+            direct = f"; {visible(one.push.reason)}" if one.push.direct else ""
+            lines.append(f"    {visible(one.approval.reason)}{direct}")
     return lines
 
 

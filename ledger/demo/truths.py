@@ -222,7 +222,8 @@ PULLS: Final = (
     Pull(
         12,
         UNAPPROVED,
-        "no approval counts: maya-l (stale: given at 17ee5e2286b3, but 1fcd542c66f0 merged)",
+        "no approval counts: maya-l (stale: given at 17ee5e2286b3, but 1fcd542c66f0 merged; "
+        "merging what was approved into the base gives another tree)",
         (Review(MAYA, "approved", "stale"),),
         JONAS,
     ),

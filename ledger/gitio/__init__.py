@@ -51,6 +51,11 @@ _HEADS = "refs/heads/"
 _WHOLE = ("HEAD", "config", "objects", "refs")
 _PATIENCE = 30.0  # seconds for a git to end that outlived the run that started it
 T = TypeVar("T")
+_FETCH = (
+    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--no-recurse-submodules",
+    "--no-auto-maintenance", "--update-shallow", "--stdin",
+)  # fmt: skip
+_NEVER = "unadvertised object"  # the remote gives nothing that no ref names
 _PATCH = ("-p", "--no-renames", "--root", "--no-ext-diff", "--no-textconv", "--full-index")
 
 
@@ -121,14 +126,41 @@ class Mirror:
             self._unbundle(url, refs)
             return
         specs = _refname_bytes("".join(f"+{ref}:{ref}\n" for ref in refs))
-        arguments = ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force"]
-        arguments += [
-            "--no-recurse-submodules",
-            "--no-auto-maintenance",
-            "--update-shallow",
-            "--stdin",
-        ]
-        arguments += ["--", check_url(url)]
+        arguments = [*_FETCH, "--", check_url(url)]
+        self._write(
+            lambda handle: run(self.path, arguments, stdin=specs, isolated=False, holding=handle)
+        )
+
+    def fetch_commits(self, url: str, commits: Sequence[str], tries: int) -> dict[str, str]:
+        """Tries to bring commits that no ref of the remote leads to; they are kept for good.
+
+        Gives those that the remote refuses with its reason. A fetch is refused whole because of one of
+        them, so it takes one more for each, at most `tries`; those that were not decided by then, or when
+        it fails for another reason, are neither there nor in the answer. A bundle has no others than
+        its refs reach.
+        """
+        refused: dict[str, str] = {}
+        left = [one for one in dict.fromkeys(commits) if OID.match(one)]
+        if is_bundle(url):
+            return dict.fromkeys(left, "a bundle holds no other commits")
+        while left and tries:
+            tries -= 1
+            try:
+                self._fetch_exactly(url, left)
+                return refused
+            except SourceError as error:
+                named = next((one for one in left if one in error.message), "")
+                if not named:
+                    return refused
+                refused[named] = error.message
+                left.remove(named)
+                if _NEVER in error.message:
+                    return refused | dict.fromkeys(left, error.message)
+        return refused
+
+    def _fetch_exactly(self, url: str, commits: Sequence[str]) -> None:
+        specs = "".join(f"+{one}:refs/ledger/kept/{one}\n" for one in commits).encode("ascii")
+        arguments = [*_FETCH, "--", check_url(url)]
         self._write(
             lambda handle: run(self.path, arguments, stdin=specs, isolated=False, holding=handle)
         )

@@ -24,9 +24,10 @@ from ledger.events import (
     PullRequestPushed,
     RecordedEvent,
     RefMoved,
+    RefPushed,
     RevisionObserved,
 )
-from ledger.projections import Context, Projection, Row, Table, key_text
+from ledger.projections import Context, Projection, Row, Table, column, key_text
 from ledger.projections.commits import CommitRow, PatchRow
 from ledger.projections.links import (
     BY_GRAPH,
@@ -37,17 +38,24 @@ from ledger.projections.links import (
     HEAD_ITSELF,
     INFERRED,
     LINKS,
+    MERGED,
     NO_LINK,
     PATCH,
     PROVED,
+    REBASED,
     REPORTED,
     SAID,
+    SAME_COMMIT,
     SUBJECT,
     UNLINKED,
     ClaimedRow,
     ClaimRow,
     linked,
 )
+from ledger.projections.pushes import PushedRow
+from ledger.projections.rebases import landed_commits
+from ledger.projections.reviews import ReportedPullRequestRow
+from ledger.projections.revisions import HEADS
 
 # A commit can be the head of a pull request that was opened from it later; so what the message
 # names and the content proves goes first.
@@ -58,6 +66,7 @@ _METHODS = {
     "merge_tree": (3, "merging the head of #{number} again gives this very tree"),
     "head_is_commit": (HEAD_ITSELF, "the commit is the head of #{number} itself"),
 }
+_LIKE = "has the same patch id, which says nothing of white space, as"
 _PULLS = ("refs/pull/", "refs/merge-requests/", "refs/pull-requests/")
 Told = PullRequestOpened | PullRequestPushed | PullRequestMerged | PullRequestClosed
 
@@ -98,6 +107,9 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     data = recorded.data
     if isinstance(data, RevisionObserved):
         yield from _named(recorded, data, context)
+        for claim in context.find(ClaimRow, repository=data.repository, commit_sha=data.commit):
+            if claim.method == "forge":
+                yield from _landed(recorded, data.repository, claim.number, context)
         yield from linked(data.repository, data.commit, context)
     elif isinstance(data, PullRequestMatched):
         rank, reason = _METHODS[data.method]
@@ -105,10 +117,15 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
         grounds = (data.method, PROVED, rank, text, data.head)
         yield from _claim(recorded, data.repository, data.commit, data.number, grounds, context)
         yield from linked(data.repository, data.commit, context)
+        for row in context.find(ClaimedRow, repository=data.repository, number=data.number):
+            if context.get(ClaimRow, data.repository, row.commit_sha, data.number, "patch_id"):
+                yield from linked(data.repository, row.commit_sha, context)
     elif isinstance(data, PullRequestMismatched):
         yield from _mismatched(recorded, data, context)
     elif isinstance(data, RefMoved) and data.ref.startswith(_PULLS):
         yield from _head_moved(recorded, data, context)
+    elif isinstance(data, RefPushed):
+        yield from _pushed(data, context)
     elif isinstance(data, Told):
         yield from _told(recorded, data, context)
 
@@ -187,6 +204,7 @@ def _head_moved(recorded: RecordedEvent, data: RefMoved, context: Context) -> It
             if row.commit_sha != data.new:
                 yield from _by_patch(recorded, data.repository, row.commit_sha, number, context)
                 yield from linked(data.repository, row.commit_sha, context)
+    yield from _landed(recorded, data.repository, number, context)
 
 
 def _by_patch(
@@ -198,6 +216,15 @@ def _by_patch(
     )
     grounds = ("patch_id", INFERRED, PATCH, reason, "")
     yield from _claim(recorded, repository, commit, number, grounds, context)
+    head = context.get(PullRequestRow, repository, number)
+    for one in landed_commits(context, repository, commit, head.head_sha, 0)[1:] if head else ():
+        reason = (
+            f"it {_LIKE} {one.proposed_sha[:12]}, a commit of #{number}, and the head has that of "
+            f"{commit[:12]}"
+        )
+        grounds = ("patch_id", INFERRED, PATCH, reason, "")
+        yield from _claim(recorded, repository, one.commit_sha, number, grounds, context)
+        yield from linked(repository, one.commit_sha, context)
 
 
 def _mismatched(
@@ -225,24 +252,69 @@ def _told(recorded: RecordedEvent, data: Told, context: Context) -> Iterable[Row
         commit = key_text(data.merge_commit)
         grounds = ("forge", REPORTED, FORGE, SAID.format(number=number), "")
         yield from _claim(recorded, repository, commit, number, grounds, context)
+    yield from _landed(recorded, repository, number, context)
     for row in context.find(ClaimedRow, repository=repository, number=number):
         yield from linked(repository, row.commit_sha, context)
 
 
+def _landed(
+    recorded: RecordedEvent, repository: str, number: int, context: Context
+) -> Iterable[Row]:
+    """Every revision that a merge landed one by one, once the forge, the line and the head are known."""
+    pull = context.get(ReportedPullRequestRow, repository, number)
+    if pull is None or pull.state != MERGED or not pull.merge_commit_sha or not pull.head_sha:
+        return
+    merge = pull.merge_commit_sha
+    for one in landed_commits(context, repository, merge, pull.head_sha, pull.commits):
+        same = "changes the same files to the same content as" if one.proved else _LIKE
+        if one.commit_sha == one.proposed_sha:
+            same = "is"
+        named = (
+            ""
+            if one.commit_sha == merge
+            else f"; the forge says that it was merged as {merge[:12]}"
+        )
+        reason = f"it {same} {one.proposed_sha[:12]}, a commit of #{number}{named}"
+        grade, rank = (PROVED, SAME_COMMIT) if one.proved else (INFERRED, PATCH)
+        grounds = (f"{REBASED} {merge}", grade, rank, reason, "")
+        yield from _claim(recorded, repository, one.commit_sha, number, grounds, context)
+        yield from linked(repository, one.commit_sha, context)
+
+
+def _pushed(data: RefPushed, context: Context) -> Iterable[Row]:
+    """A push may show that what looks like part of a merge came apart from it, or past the rules."""
+    held = context.find(
+        PushedRow,
+        repository=data.repository,
+        branch=key_text(data.ref.removeprefix(HEADS)),
+        after_sha=column(data.after),
+        before_sha=column(data.before),
+    )
+    for row in held:
+        claims = context.find(ClaimRow, repository=row.repository, commit_sha=row.commit_sha)
+        for claim in claims:
+            if claim.method.startswith(REBASED):
+                for one in context.find(ClaimedRow, repository=row.repository, number=claim.number):
+                    yield from linked(row.repository, one.commit_sha, context)
+        if claims:
+            yield from linked(row.repository, row.commit_sha, context)
+
+
 PROJECTION = Projection(
     name="pull_requests",
-    version=2,
+    version=3,
     tables=(PULL_REQUESTS, LINKS, CLAIMS, CLAIMED, UNNAMED),
     handles=(
         RevisionObserved,
         PullRequestMatched,
         PullRequestMismatched,
         RefMoved,
+        RefPushed,
         PullRequestOpened,
         PullRequestPushed,
         PullRequestMerged,
         PullRequestClosed,
     ),
     project=project,
-    after=("revisions", "commits", "reviews"),
+    after=("revisions", "commits", "reviews", "pushes"),
 )

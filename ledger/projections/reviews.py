@@ -1,8 +1,9 @@
-"""Pull requests as their forge tells them, their reviews, and the judgement that follows.
+"""Pull requests as their forge tells them, and their reviews.
 
 Several tellings of one pull request or review are merged field by field by the forge's own time, so
 that webhooks and the API give the same rows in any order. A merge is final. A review that was
-dismissed keeps what it said. Whenever a fact of a pull request comes, it is judged again.
+dismissed keeps what it said. Of a commit told in full and cut short the full name stays. What is made
+of all this is judged in `approvals`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ledger.events import (
     PullRequestPushed,
     RecordedEvent,
     ReviewDismissed,
+    ReviewsListed,
     ReviewSubmitted,
 )
 from ledger.projections import Context, Projection, Row, Table, column, key_text
@@ -31,6 +33,8 @@ PullRequestEvent = PullRequestOpened | PullRequestPushed | PullRequestMerged | P
 ReviewEvent = ReviewSubmitted | ReviewDismissed
 _STATES = {PullRequestOpened: OPEN, PullRequestClosed: CLOSED, PullRequestMerged: MERGED}
 _MAX_OBJECT, _MAX_TIME = 64, 32  # characters of an object's name and of a time in a key
+_SHORT = 12  # digits of a commit's name where a forge cuts it
+_FULL = "commit "
 _PLAIN = ("title", "url", "base", "base_commit", "head_ref", "created_at")
 
 
@@ -71,12 +75,13 @@ class ReportedPullRequestRow(NamedTuple):
 class ContributorRow(NamedTuple):
     """A push to a pull request, or a commit listed in it (without a time), and who made it.
 
-    An empty login is somebody unknown.
+    An empty login is somebody unknown, of whom `email` may be told.
     """
 
     repository: str
     number: int
     login: str
+    email: str
     head_sha: str
     pushed_at: str
     evidence_position: int
@@ -84,7 +89,7 @@ class ContributorRow(NamedTuple):
 
 
 class ReviewRow(NamedTuple):
-    """A review: what it said (dismissed where only that is told), and what became of it."""
+    """A review: what it said, dismissed where only that is told. `told` is what the row is made from."""
 
     repository: str
     number: int
@@ -100,34 +105,33 @@ class ReviewRow(NamedTuple):
     dismissed_at: str
     dismissed_by: str
     carried: int
-    counts: int
-    reason: str
+    deduced: int
+    provisional: int
     told: str
     evidence_position: int
     recorded_at: str
 
 
-class ApprovalRow(NamedTuple):
-    """The judgement of a pull request; `approvers` are logins, parted by a comma and a space."""
+class ReviewListRow(NamedTuple):
+    """What was told of a pull request until `listed_at` is in a list of its reviews, or was deleted."""
 
     repository: str
     number: int
-    verdict: str
-    reason: str
-    approvers: str
-    approved_at: str
-    approvals: int
+    listed_at: str
     evidence_position: int
     recorded_at: str
 
 
 PULL_REQUESTS = Table(
-    "model_reported_pull_request", ReportedPullRequestRow, key=("repository", "number")
+    "model_reported_pull_request",
+    ReportedPullRequestRow,
+    key=("repository", "number"),
+    lookups=(("repository", "merge_commit_sha"), ("repository", "base")),
 )
 CONTRIBUTORS = Table(
     "model_contributor",
     ContributorRow,
-    key=("repository", "number", "login", "head_sha", "pushed_at"),
+    key=("repository", "number", "login", "email", "head_sha", "pushed_at"),
     lookups=(("repository", "number"),),
 )
 REVIEWS = Table(
@@ -136,20 +140,27 @@ REVIEWS = Table(
     key=("repository", "number", "review"),
     lookups=(("repository", "number"),),
 )
-APPROVALS = Table("model_approval", ApprovalRow, key=("repository", "number"))
+LISTS = Table("model_review_list", ReviewListRow, key=("repository", "number"))
 
 
 def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     data = recorded.data
     if isinstance(data, _PULLS):
         yield from _pull_request(recorded, data, context)
-        yield from _judged(recorded, data.repository, data.pull_request.number, context)
     elif isinstance(data, PullRequestListed):
         yield from _listed(recorded, data, context)
-        yield from _judged(recorded, data.repository, data.number, context)
     elif isinstance(data, ReviewSubmitted | ReviewDismissed):
         yield _review(recorded, data, context)
-        yield from _judged(recorded, data.repository, data.number, context)
+    elif isinstance(data, ReviewsListed):
+        known = context.get(ReviewListRow, data.repository, data.number)
+        if known is None or known.listed_at < data.at[:_MAX_TIME]:
+            yield ReviewListRow(
+                data.repository,
+                data.number,
+                column(data.at[:_MAX_TIME]),
+                recorded.position,
+                recorded.recorded_at,
+            )
 
 
 # -- pull requests -----------------------------------------------------------------------------------
@@ -166,7 +177,7 @@ def _pull_request(
     if isinstance(data, PullRequestPushed):
         login = approval.person(recorded.actor.login if recorded.actor else "")
         push = column(data.after[:_MAX_OBJECT]), column(data.at[:_MAX_TIME])
-        key = (data.repository, pull.number, login, *push)
+        key = (data.repository, pull.number, login, "", *push)
         if context.get(ContributorRow, *key) is None:
             yield ContributorRow(*key, recorded.position, recorded.recorded_at)
 
@@ -174,14 +185,20 @@ def _pull_request(
 def _listed(recorded: RecordedEvent, data: PullRequestListed, context: Context) -> Iterable[Row]:
     """Who wrote the commits of a pull request, and who committed them where that is another."""
     for one in data.commits:
-        logins = [approval.person(one.author.login if one.author else "")]
+        hands = [_hand(one.author)]
         if one.committer is not None:
-            logins.append(approval.person(one.committer.login))
-        for login in dict.fromkeys(logins):
+            hands.append(_hand(one.committer))
+        for login, email in dict.fromkeys(hands):
             commit = column(one.commit[:_MAX_OBJECT])
-            key = (data.repository, data.number, login, commit, "")
+            key = (data.repository, data.number, login, email, commit, "")
             if context.get(ContributorRow, *key) is None:
                 yield ContributorRow(*key, recorded.position, recorded.recorded_at)
+
+
+def _hand(who: Identity | None) -> tuple[str, str]:
+    """The login of somebody, else the address that they are known by."""
+    login = approval.person(who.login) if who is not None else ""
+    return (login, "") if login or who is None else ("", key_text(who.email.strip().casefold()))
 
 
 def _tell(told: Tellings, data: PullRequestEvent) -> None:
@@ -197,7 +214,10 @@ def _tell(told: Tellings, data: PullRequestEvent) -> None:
         "head": data.after if isinstance(data, PullRequestPushed) else pull.head,
         "updated_at": clock,
     }
-    told.add(snapshot, clock, mark, even_empty=("labels", "draft"))
+    # What names neither title nor page tells of a push alone, and nothing of labels.
+    whole = ("labels", "draft") if pull.title or pull.url else ()
+    told.add(snapshot, clock, mark, even_empty=whole)
+    _in_full(told, pull.head, pull.base_commit, snapshot["head"])
     if isinstance(data, PullRequestMerged):
         merge = {
             "merged_head": pull.head,
@@ -208,6 +228,7 @@ def _tell(told: Tellings, data: PullRequestEvent) -> None:
             "commits": data.commits,
         }
         told.add(merge, clock, mark)
+        _in_full(told, data.merge_commit)
     if state := _STATES.get(type(data)):
         # Closed and opened in one second: taken for closed. Merged is merged for ever.
         told.add({"state": state}, "~" if state == MERGED else clock, str(state != OPEN))
@@ -221,6 +242,17 @@ def _happened_at(data: PullRequestEvent) -> str:
     return data.closed_at if isinstance(data, PullRequestClosed) else data.at
 
 
+def _in_full(told: Tellings, *commits: str) -> None:
+    """Keeps the full names of commits, for forges cut them short now and then."""
+    told.add({f"{_FULL}{one[:_SHORT]}": one for one in commits if len(one) > _SHORT}, "", "")
+
+
+def commit_of(told: Tellings, field: str) -> str:
+    """A commit that is told, in full where any telling had it so."""
+    short = str(told.get(field))
+    return str(told.get(f"{_FULL}{short}")) or short if len(short) == _SHORT else short
+
+
 def _somebody(who: Identity | None, is_bot: bool) -> list[Any]:
     """A person as a telling keeps them; empty where nobody is told."""
     return [who.login, who.name, who.email, int(is_bot)] if who is not None else []
@@ -230,13 +262,13 @@ def _text(told: Tellings, field: str) -> str:
     return column(told.get(field))
 
 
-def _name(told: Tellings, field: str) -> str:
+def name_of(told: Tellings, field: str) -> str:
     """The login of somebody, else what else they are called."""
     login, name, email, _ = told.get(field) or ("", "", "", 0)
     return column(login or name or email)
 
 
-def _login(told: Tellings, field: str) -> str:
+def login_of(told: Tellings, field: str) -> str:
     return str(told.get(field)[0]) if told.get(field) else ""
 
 
@@ -253,22 +285,22 @@ def _pull_request_row(
         forge=_text(told, "forge"),
         state=told.get("state") or OPEN,
         title=_text(told, "title"),
-        author=_name(told, "author"),
+        author=name_of(told, "author"),
         author_is_bot=_is_bot(told, "author"),
         url=_text(told, "url"),
         base=_text(told, "base"),
-        base_sha=_text(told, "base_commit"),
+        base_sha=column(commit_of(told, "base_commit")),
         head_ref=_text(told, "head_ref"),
-        head_sha=column(told.get("merged_head") or told.get("head")),
+        head_sha=column(commit_of(told, "merged_head") or commit_of(told, "head")),
         labels=column("\n".join(told.get("labels"))),
         draft=int(told.get("draft", False)),
         created_at=_text(told, "created_at"),
         updated_at=_text(told, "updated_at"),
         closed_at=_text(told, "closed_at") if told.get("state") == CLOSED else "",
         merged_at=_text(told, "merged_at"),
-        merged_by=_name(told, "merged_by"),
+        merged_by=name_of(told, "merged_by"),
         merged_by_bot=_is_bot(told, "merged_by"),
-        merge_commit_sha=key_text(told.get("merge_commit")),
+        merge_commit_sha=key_text(commit_of(told, "merge_commit")),
         merge_method=_text(told, "method"),
         commits=told.get("commits", 0),
         told=told.text,
@@ -292,11 +324,12 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
             "reviewer": _somebody(data.reviewer, data.reviewer_is_bot),
             "said": "" if dismissed else data.state,
             "dismissed": dismissed,
-            "commit": data.commit,
+            "commit_guessed" if data.commit_deduced else "commit": data.commit,
             "submitted_at": data.submitted_at,
             "association": data.association,
             "url": data.url,
             "carried": data.carried,
+            "provisional": data.provisional,
         }
         told.add(submitted, data.submitted_at, mark)
     else:
@@ -308,96 +341,34 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
             "dismissed_by": _somebody(actor, False),
         }
         told.add(dismissal, data.at, mark)
+    commit = str(told.get("commit") or told.get("commit_then"))
     return ReviewRow(
         repository=data.repository,
         number=data.number,
         review=key,
-        reviewer=_name(told, "reviewer") or _name(told, "reviewer_then"),
+        reviewer=name_of(told, "reviewer") or name_of(told, "reviewer_then"),
         reviewer_is_bot=_is_bot(told, "reviewer"),
         state=column(told.get("said") or approval.DISMISSED),
-        commit_sha=column(told.get("commit") or told.get("commit_then")),
+        commit_sha=column(commit or str(told.get("commit_guessed"))),
         submitted_at=_text(told, "submitted_at"),
         association=_text(told, "association"),
         url=_text(told, "url"),
         dismissed=int(told.get("dismissed", False)),
         dismissed_at=_text(told, "dismissed_at"),
-        dismissed_by=_name(told, "dismissed_by"),
+        dismissed_by=name_of(told, "dismissed_by"),
         carried=int(told.get("carried", False)),
-        counts=0,
-        reason="",
+        deduced=int(not commit and bool(told.get("commit_guessed"))),
+        provisional=int(told.get("provisional", False)),
         told=told.text,
         evidence_position=recorded.position,
         recorded_at=recorded.recorded_at,
     )
 
 
-def _judged(
-    recorded: RecordedEvent, repository: str, number: int, context: Context
-) -> Iterable[Row]:
-    """The judgement of a pull request, and the reviews of which it says something new."""
-    rows = {
-        row.review: row for row in context.find(ReviewRow, repository=repository, number=number)
-    }
-    proposal = _proposal(context, repository, number)
-    judged = approval.judge(proposal, [_as_told(row) for row in rows.values()])
-    for ruling in judged.rulings:
-        row = rows[ruling.review.review]
-        ruled = row._replace(counts=int(ruling.counts), reason=column(ruling.reason))
-        if ruled != row:
-            yield ruled
-    yield ApprovalRow(
-        repository=repository,
-        number=number,
-        verdict=judged.verdict,
-        reason=column(judged.reason),
-        approvers=", ".join(one.login for one in judged.approvers),
-        approved_at=column(judged.approved_at),
-        approvals=len(judged.approvers),
-        evidence_position=recorded.position,
-        recorded_at=recorded.recorded_at,
-    )
-
-
-def _proposal(context: Context, repository: str, number: int) -> approval.Proposal | None:
-    row = context.get(ReportedPullRequestRow, repository, number)
-    if row is None:
-        return None
-    told = Tellings(row.told)
-    pushed = list(context.find(ContributorRow, repository=repository, number=number))
-    return approval.Proposal(
-        author=_login(told, "author"),
-        contributors=frozenset(one.login for one in pushed),
-        head=told.get("merged_head") if row.state == MERGED else told.get("head"),
-        merged_at=row.merged_at,
-        commits=row.commits,
-        merged_by="" if row.merged_by_bot else _login(told, "merged_by"),
-        pushes=len(
-            {one.head_sha for one in pushed if "" < one.pushed_at <= (row.merged_at or "~")}
-        ),
-        listed=len({one.head_sha for one in pushed if not one.pushed_at}),
-    )
-
-
-def _as_told(row: ReviewRow) -> approval.Review:
-    told = Tellings(row.told)
-    return approval.Review(
-        review=row.review,
-        reviewer=_login(told, "reviewer") or _login(told, "reviewer_then"),
-        is_bot=bool(row.reviewer_is_bot),
-        state=row.state,
-        commit=row.commit_sha,
-        submitted_at=row.submitted_at,
-        dismissed=bool(row.dismissed),
-        dismissed_at=row.dismissed_at,
-        association=row.association,
-        carried=bool(row.carried),
-    )
-
-
 PROJECTION = Projection(
     name="reviews",
-    version=3,
-    tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, APPROVALS),
-    handles=(*_PULLS, PullRequestListed, ReviewSubmitted, ReviewDismissed),
+    version=4,
+    tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, LISTS),
+    handles=(*_PULLS, PullRequestListed, ReviewSubmitted, ReviewDismissed, ReviewsListed),
     project=project,
 )

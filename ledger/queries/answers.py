@@ -46,6 +46,32 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     approved_at: str
 
 
+class Push(msgspec.Struct, frozen=True, kw_only=True):
+    """Who pushed a revision to its branch, as the forge says; empty where it says nothing of it.
+
+    `direct` tells of what no pull request was merged as whether a person or a bot pushed it, or somebody past
+    the rules (bypass), or that it is unknown; empty for the rest. `reason` says why.
+    """
+
+    by: str
+    at: str
+    direct: str
+    reason: str
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """A commit that a revision reverts or brings again (`role`: reverts, backports), as a message says.
+
+    `number` is the pull request that this commit was merged as, null where none is known.
+    """
+
+    role: str
+    commit_sha: str
+    number: int | None
+    grade: str
+    reason: str
+
+
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
     """A mainline revision with every clock. Times are UTC text."""
 
@@ -64,6 +90,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     signature_status: str
     superseded: bool
     pull_request: Link
+    push: Push
+    names: list[Named]
     approval: Approval
 
 

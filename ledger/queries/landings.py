@@ -39,7 +39,7 @@ def environments(connection: Connection) -> dict[str, Mapped]:
 _LANDED = (
     "landed_at", "landed_grade", "repository", "branch", "number", "commit_sha", "subject",
     "author_name", "merged_by", "merged_at", "pull_request", "link_grade", "approval", "approval_reason",
-    "superseded", "evidence_position", "recorded_at",
+    "superseded", "evidence_position", "recorded_at", "pushed_by", "pushed_at",
 )  # fmt: skip
 
 
@@ -81,7 +81,9 @@ def _landing(
     superseded = ", which the branch has moved away from" if row["superseded"] else ""
     return Entry(
         at=row["landed_at"],
-        clock=landed_clock(row["landed_at"], row["landed_grade"], row["merged_at"]),
+        clock=landed_clock(
+            row["landed_at"], row["landed_grade"], row["merged_at"], row["pushed_at"]
+        ),
         kind=LANDED,
         environments=sorted(environments),
         application=", ".join(dict.fromkeys(one.application for one in applications)),
@@ -90,7 +92,7 @@ def _landing(
         commit_sha=row["commit_sha"],
         pull_request=row["pull_request"],
         approval=row["approval"],
-        who=row["author_name"] + (f", merged by {row['merged_by']}" if row["merged_by"] else ""),
+        who=row["author_name"] + _landed_by(row),
         what=f"{row['subject']}{superseded}",
         alarming=row["approval"] == "unapproved" or bool(row["superseded"]),
         grade=row["landed_grade"],
@@ -98,6 +100,13 @@ def _landing(
         evidence_position=row["evidence_position"],
         recorded_at=row["recorded_at"],
     )
+
+
+def _landed_by(row: Mapping[str, Any]) -> str:
+    """Who merged or pushed it, as the forge says."""
+    if row["merged_by"]:
+        return f", merged by {row['merged_by']}"
+    return f", pushed by {row['pushed_by']}" if row["pushed_by"] else ""
 
 
 def _touched(connection: Connection, row: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ledger.errors import AmbiguousError, NotFoundError
-from ledger.queries.answers import Approval
+from ledger.queries.answers import Approval, Named
 from ledger.store.drivers import Connection
 
 
@@ -59,7 +59,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A pull request as its forge tells it and as Git shows it; empty and null where neither does."""
+    """A pull request as its forge tells it and as Git shows it; empty and null where neither does.
+
+    `names` is what its revisions revert or bring again, `named_by` the revisions that revert or bring it.
+    """
 
     repository: str
     number: int
@@ -80,6 +83,8 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     reviews: list[Opinion]
     landed: list[Landing]
     delivered: list[Delivery]
+    names: list[Named]
+    named_by: list[Named]
     evidence_position: int
 
 
@@ -129,6 +134,8 @@ def _story(connection: Connection, number: int, row: dict[str, Any]) -> PullRequ
         reviews=_reviews(connection, key),
         landed=landed,
         delivered=_delivered(connection, row["repository"], landed),
+        names=_named(connection, key, "revision_sha", "named_sha"),
+        named_by=_named(connection, key, "named_sha", "revision_sha"),
         evidence_position=row["evidence_position"],
     )
 
@@ -195,6 +202,25 @@ def _landed(connection: Connection, key: Sequence[Any]) -> list[Landing]:
             number=None if row[7] else row[5],
             landed_at=row[6] or "",
         )
+        for row in rows
+    ]
+
+
+def _named(connection: Connection, key: Sequence[Any], own: str, other: str) -> list[Named]:
+    """What a pull request's revisions say of other ones, or other ones of them; with their pull requests."""
+    rows = connection.rows(
+        f"""select t.role, t.{other}, o.number, t.grade, t.reason
+            from model_link l
+            join model_relation t on t.repository = l.repository and t.{own} = l.commit_sha
+            left join model_link o on o.repository = t.repository and o.commit_sha = t.{other}
+              and o.best = 1 and o.role = 'merged'
+            where l.repository = ? and l.number = ? and l.best = 1 and l.role = 'merged'
+              and t.revision_sha <> ''
+            order by t.role, t.{other}, t.commit_sha""",  # noqa: S608 (columns are ours)
+        key,
+    )
+    return [
+        Named(role=row[0], commit_sha=row[1], number=row[2], grade=row[3], reason=row[4])
         for row in rows
     ]
 

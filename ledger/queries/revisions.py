@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ledger.errors import NotFoundError, UsageError
-from ledger.queries.answers import Approval, Link, Moment, Person, Revision
+from ledger.queries.answers import Approval, Link, Moment, Named, Person, Push, Revision
 from ledger.queries.names import Scope, branches, tracked
 from ledger.store.drivers import Connection
 
@@ -16,7 +16,7 @@ _REVISION = (
     "committer_name", "committer_email", "authored_at", "committed_at", "landed_at",
     "landed_grade", "recorded_at", "signature_status", "superseded", "pull_request", "link_grade",
     "link_reason", "merged_by", "merged_at", "approval", "approval_reason", "approvers",
-    "approved_at",
+    "approved_at", "pushed_by", "pushed_at", "direct", "direct_reason",
 )  # fmt: skip
 
 
@@ -26,6 +26,7 @@ class Revisions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._known: dict[tuple[str, str, str], Revision] = {}
+        self._named: dict[tuple[str, str], list[Named]] | None = None
 
     def revision(self, repository: str, branch: str, commit: str) -> Revision:
         """The revision that a commit is on a branch."""
@@ -53,7 +54,25 @@ class Revisions:
             f"on c.repository = v.repository and c.commit_sha = v.commit_sha where {where}",
             values,
         )
-        return [_revision(dict(zip(_REVISION, row, strict=True))) for row in rows]
+        found = [dict(zip(_REVISION, row, strict=True)) for row in rows]
+        return [
+            _revision(row, self._names((row["repository"], row["commit_sha"]))) for row in found
+        ]
+
+    def _names(self, key: tuple[str, str]) -> list[Named]:
+        """What a revision reverts or brings again. All that there are, which are few, are read once."""
+        if self._named is None:
+            self._named = {}
+            rows = self._connection.rows(
+                "select t.repository, t.revision_sha, t.role, t.named_sha, l.number, t.grade, t.reason "
+                "from model_relation t left join model_link l on l.repository = t.repository "
+                "and l.commit_sha = t.named_sha and l.best = 1 and l.role = 'merged' "
+                "where t.revision_sha <> '' order by t.role, t.named_sha, t.commit_sha"
+            )
+            for repository, commit, role, named, number, grade, reason in rows:
+                one = Named(role=role, commit_sha=named, number=number, grade=grade, reason=reason)
+                self._named.setdefault((repository, commit), []).append(one)
+        return self._named.get(key, [])
 
     def log(
         self,
@@ -225,11 +244,11 @@ def told_once(connection: Connection) -> tuple[list[str], list[object]]:
     return where, values
 
 
-def landed_clock(landed_at: str, grade: str, merged_at: str) -> str:
-    """Who told when a revision landed, as words."""
+def landed_clock(landed_at: str, grade: str, *told: str) -> str:
+    """Who told when a revision landed, as words; `told` are the times that the forge told."""
     if grade == "inferred":
         return "inferred from commit times"
-    return "as the forge says" if landed_at == merged_at else "seen by the ledger"
+    return "as the forge says" if landed_at in told else "seen by the ledger"
 
 
 def approval_grade(verdict: str, link: Link) -> str:
@@ -239,13 +258,19 @@ def approval_grade(verdict: str, link: Link) -> str:
     return "inferred" if link.grade == "inferred" else "reported"
 
 
-def _revision(row: dict[str, Any]) -> Revision:
+def _revision(row: dict[str, Any], names: list[Named]) -> Revision:
     link = Link(
         number=row.pop("pull_request"),
         grade=row.pop("link_grade"),
         reason=row.pop("link_reason"),
         merged_by=row.pop("merged_by"),
         merged_at=row.pop("merged_at"),
+    )
+    push = Push(
+        by=row.pop("pushed_by"),
+        at=row.pop("pushed_at"),
+        direct=row.pop("direct") or "",
+        reason=row.pop("direct_reason") or "",
     )
     approvers = row.pop("approvers")
     approval = Approval(
@@ -260,6 +285,8 @@ def _revision(row: dict[str, Any]) -> Revision:
         committer=Person(name=row.pop("committer_name"), email=row.pop("committer_email")),
         superseded=bool(row.pop("superseded")),
         pull_request=link,
+        push=push,
+        names=names,
         approval=approval,
         **row,
     )

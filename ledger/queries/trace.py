@@ -295,7 +295,7 @@ class Tracer:
             row[0]
             for row in self._connection.rows(
                 "select evidence_position from model_approval where repository = ? and number = ? "
-                "union select evidence_position from model_review where repository = ? and number = ? "
+                "union select evidence_position from reviews where repository = ? and number = ? "
                 "and counts = 1 order by 1",
                 [one.repository, number, one.repository, number],
             )
@@ -370,7 +370,12 @@ def _badness(one: Setting, of: Object, narrowed: bool) -> tuple[int, bool, str, 
 
 
 def _clock(revision: Revision) -> str:
-    told = landed_clock(revision.landed_at, revision.landed_grade, revision.pull_request.merged_at)
+    told = landed_clock(
+        revision.landed_at,
+        revision.landed_grade,
+        revision.pull_request.merged_at,
+        revision.push.at,
+    )
     return f"({told})"
 
 

@@ -21,7 +21,7 @@ import msgspec
 from ledger import codec, contents
 from ledger.contents import Content
 from ledger.errors import DeniedError, IntegrityError, StoreError
-from ledger.events import EnvironmentMapped, NewEvent, RecordedEvent
+from ledger.events import EnvironmentMapped, Event, NewEvent, PersonMapped, RecordedEvent
 from ledger.merkle import TreeHead, extend, leaf_hash, root_from_tiles
 from ledger.store import drivers
 from ledger.store.drivers import POSTGRESQL, Connection
@@ -247,6 +247,22 @@ class Store:
         )
         return [self._decode(position, leaf) for position, leaf in rows]
 
+    def since(
+        self, position: int, stream: str, types: Sequence[type[Event]]
+    ) -> tuple[list[RecordedEvent], int]:
+        """The events of some types in a stream from a position on, and the position after all that there are.
+
+        Cost grows with what was recorded since then.
+        """
+        size = self.head().size
+        marks = ", ".join("?" * len(types))
+        rows = self.connection.rows(
+            "select position, leaf from log_event where position >= ? and position < ? "
+            f"and stream = ? and type in ({marks}) order by position",
+            [position, size, stream, *(one.TYPE for one in types)],
+        )
+        return [self._decode(at, leaf) for at, leaf in rows], size
+
     def latest(self, kind: str, stream: str) -> RecordedEvent | None:
         """The newest event of a type in a stream. Cost grows with the events of that type."""
         rows = self.connection.rows(
@@ -258,10 +274,15 @@ class Store:
 
     def environments(self) -> list[str]:
         """The names of all environments that were ever mapped."""
-        rows = self.connection.rows(
-            "select distinct stream from log_event where type = ?", [EnvironmentMapped.TYPE]
-        )
-        return [row[0].removeprefix("environment/") for row in rows]
+        return self._streams(EnvironmentMapped.TYPE, "environment/")
+
+    def persons(self) -> list[str]:
+        """The names of all persons that were ever mapped."""
+        return self._streams(PersonMapped.TYPE, "person/")
+
+    def _streams(self, kind: str, room: str) -> list[str]:
+        sql = "select distinct stream from log_event where type = ?"
+        return [row[0].removeprefix(room) for row in self.connection.rows(sql, [kind])]
 
     def _decode(self, position: int, leaf: bytes) -> RecordedEvent:
         return codec.decode(position, bytes(leaf), self.attachment)

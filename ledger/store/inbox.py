@@ -28,6 +28,9 @@ WAITING, DONE, FAILED = "waiting", "done", "failed"
 ACCEPTED: Final = "accepted"
 REPEATED: Final = "repeated"
 CONFLICTING: Final = "conflicting"
+TOGETHER: Final = 100
+BYTES: Final = 4 * 2**20
+"""How many deliveries are recorded in one transaction, and of how many bytes if more than one."""
 
 _COLUMNS = {
     SQLITE: "number integer primary key autoincrement, sender text not null, delivery text not null, "
@@ -56,6 +59,16 @@ class Delivery(NamedTuple):
     delivery: str
     received_at: str
     headers: dict[str, str]
+    body: bytes
+
+
+class Arrival(NamedTuple):
+    """An authentic request that is to be kept. `headers` are those that its source reads."""
+
+    sender: str
+    delivery: str
+    received_at: str
+    headers: Mapping[str, str]
     body: bytes
 
 
@@ -91,10 +104,12 @@ class Refusals(NamedTuple):
 class Inbox:
     """An open inbox. Not shared between threads."""
 
-    def __init__(self, connection: Connection, table: str) -> None:
+    def __init__(self, connection: Connection, table: str, file: Path | None = None) -> None:
         self._connection = connection
         self._table = table
         self._refusals = _refusals_of(table)
+        self._file = file
+        self._opened = _identity(file)
 
     @classmethod
     def open(cls, url: str) -> Inbox:
@@ -136,7 +151,25 @@ class Inbox:
         connection = drivers.SqliteConnection(str(path))
         connection.execute("pragma secure_delete = on")
         connection.script(_statements("delivery", SQLITE))
-        return cls(connection, "delivery")
+        return cls(connection, "delivery", path)
+
+    @property
+    def connection(self) -> Connection:
+        """The connection, for the notes that stand beside the deliveries (`heard`)."""
+        return self._connection
+
+    def beside(self, name: str) -> str:
+        """The name in SQL of a table of these notes."""
+        return f"{self._table.removesuffix('delivery')}{name}"
+
+    def was_accepted(self, sender: str, delivery: str) -> bool:
+        """Whether a delivery came, by the sender's own id of it."""
+        sql = f"select 1 from {self._table} where sender = ? and delivery = ?"  # noqa: S608
+        return bool(self._connection.rows(sql, [sender, delivery]))
+
+    def stands(self) -> bool:
+        """Whether its file, if it has one, is still where it was opened; what is moved away takes nothing."""
+        return _identity(self._file) == self._opened
 
     def close(self) -> None:
         """Ends the connection."""
@@ -159,33 +192,40 @@ class Inbox:
         headers: Mapping[str, str],
         body: bytes,
     ) -> str:
-        """Keeps a delivery durably: ACCEPTED where it is new, or could not be read when it came before.
+        """Keeps one delivery durably; what it gives is as of `accept_all`."""
+        return self.accept_all([Arrival(sender, delivery, received_at, headers, body)])[0]
 
-        REPEATED where the same stands already, CONFLICTING where the id stands with another body; then
-        nothing is changed.
+    def accept_all(self, arrivals: Sequence[Arrival]) -> list[str]:
+        """Keeps deliveries durably, all of them or none: one transaction, whatever their number.
+
+        Each is ACCEPTED where it is new, or could not be read when it came before; REPEATED where the same
+        stands already, CONFLICTING where the id stands with another body: then nothing is changed.
         """
-        digest = hashlib.sha256(body).digest()
-        row = (sender, delivery, received_at, json.dumps(dict(headers)), body, digest)
         with self._connection.transaction():
-            made = self._connection.rows(
-                f"insert into {self._table} (sender, delivery, received_at, headers, body, digest, "  # noqa: S608
-                "state, reason, attempts) values (?, ?, ?, ?, ?, ?, 'waiting', '', 0) "
-                "on conflict (sender, delivery) do nothing returning number",
-                row,
-            )
-            if made:
-                return ACCEPTED
-            [(number, state, known)] = self._connection.rows(
-                f"select number, state, digest from {self._table} "  # noqa: S608
-                "where sender = ? and delivery = ?",
-                [sender, delivery],
-            )
-            if bytes(known) != digest:
-                return CONFLICTING
-            if state != FAILED:
-                return REPEATED
-            self._set(number, WAITING, "")
+            return [self._accept(one) for one in arrivals]
+
+    def _accept(self, one: Arrival) -> str:
+        digest = hashlib.sha256(one.body).digest()
+        text = json.dumps(dict(one.headers))
+        made = self._connection.rows(
+            f"insert into {self._table} (sender, delivery, received_at, headers, body, digest, "  # noqa: S608
+            "state, reason, attempts) values (?, ?, ?, ?, ?, ?, 'waiting', '', 0) "
+            "on conflict (sender, delivery) do nothing returning number",
+            [one.sender, one.delivery, one.received_at, text, one.body, digest],
+        )
+        if made:
             return ACCEPTED
+        [(number, state, known)] = self._connection.rows(
+            f"select number, state, digest from {self._table} "  # noqa: S608
+            "where sender = ? and delivery = ?",
+            [one.sender, one.delivery],
+        )
+        if bytes(known) != digest:
+            return CONFLICTING
+        if state != FAILED:
+            return REPEATED
+        self._set(number, WAITING, "")
+        return ACCEPTED
 
     # -- going out ---------------------------------------------------------------------------
 
@@ -197,32 +237,54 @@ class Inbox:
         )
         return [int(row[0]) for row in rows]
 
-    def take(self, number: int) -> Delivery | None:
-        """A waiting delivery, with one more attempt counted; None where another process had it."""
+    def take(self, numbers: Sequence[int]) -> list[Delivery]:
+        """The first of some waiting deliveries, as many as may be recorded together, perhaps none.
+
+        An attempt is counted for each before it is given. What was tried before comes alone: if it ends
+        the process, it does not take others with it again and again. Those that another process had are
+        left out. `numbers` are as `waiting` gives them; at most `TOGETHER` of them and `BYTES` are taken.
+        """
+        marks = ", ".join("?" * min(len(numbers), TOGETHER))
+        waiting = f"{self._table} where number in ({marks}) and state = 'waiting'"
         with self._connection.transaction():
+            sizes = self._connection.rows(
+                f"select number, attempts, length(body) from {waiting} order by attempts, number",  # noqa: S608
+                numbers[:TOGETHER],
+            )
+            chosen = _together(sizes)
+            if not chosen:
+                return []
+            marks = ", ".join("?" * len(chosen))
             self._connection.execute(
-                f"update {self._table} set attempts = attempts + 1 "  # noqa: S608
-                "where number = ? and state = 'waiting'",
-                [number],
+                f"update {self._table} set attempts = attempts + 1 where number in ({marks})",  # noqa: S608
+                chosen,
             )
             rows = self._connection.rows(
-                f"select sender, delivery, received_at, headers, body from {self._table} "  # noqa: S608
-                "where number = ? and state = 'waiting'",
-                [number],
+                "select number, sender, delivery, received_at, headers, body "  # noqa: S608
+                f"from {self._table} where number in ({marks}) order by number",
+                chosen,
             )
-        if not rows:
-            return None
-        sender, delivery, received_at, headers, body = rows[0]
-        return Delivery(number, sender, delivery, received_at, json.loads(headers), bytes(body))
+        return [
+            Delivery(int(number), sender, delivery, received_at, json.loads(headers), bytes(body))
+            for number, sender, delivery, received_at, headers, body in rows
+        ]
 
-    def done(self, number: int, reason: str = "") -> None:
-        """Notes that a delivery is recorded, and drops its body."""
+    def done(self, numbers: Sequence[int]) -> None:
+        """Notes that deliveries are recorded, and drops their bodies."""
+        if not numbers:
+            return
+        marks = ", ".join("?" * len(numbers))
         with self._connection.transaction():
-            self._set(number, DONE, reason)
             self._connection.execute(
-                f"update {self._table} set body = ? where number = ?",  # noqa: S608
-                [b"", number],
+                f"update {self._table} set state = 'done', reason = '', body = ? "  # noqa: S608
+                f"where number in ({marks})",
+                [b"", *numbers],
             )
+
+    def sweep(self) -> None:
+        """Removes what SQLite still holds of dropped bodies beside the file, unless others use it now."""
+        if self._connection.dialect == SQLITE:
+            self._connection.rows("pragma wal_checkpoint(truncate)")
 
     def failed(self, number: int, reason: str) -> None:
         """Notes that a delivery could not be read and why; it stays, and waits again when it is repeated."""
@@ -290,6 +352,29 @@ class Inbox:
             f"select coalesce(sum(requests), 0) from {self._refusals} where closed = 0"  # noqa: S608
         )
         return int(rows[0][0])
+
+
+def _together(sizes: Sequence[tuple[int, int, int]]) -> list[int]:
+    """The first of (number, attempts, bytes) that may be recorded together."""
+    chosen: list[int] = []
+    room = BYTES
+    for number, attempts, size in sizes:
+        room -= size
+        if chosen and (attempts or room < 0):
+            break
+        chosen.append(number)
+        if attempts:
+            break
+    return chosen
+
+
+def _identity(file: Path | None) -> tuple[int, int]:
+    """What tells a file from another at its path; nothing where there is none."""
+    try:
+        found = file.stat() if file is not None else None
+    except OSError:
+        found = None
+    return (found.st_dev, found.st_ino) if found else (0, 0)
 
 
 def file_of(url: str) -> Path:

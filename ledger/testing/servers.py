@@ -18,10 +18,14 @@ class Asked(NamedTuple):
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
 
 
 class Reply(NamedTuple):
-    """One answer; `body` is sent as JSON unless it is bytes."""
+    """One answer; `body` is sent as JSON unless it is bytes.
+
+    With a `content-length` of its own, larger than the body, it breaks off.
+    """
 
     body: Any = b""
     status: int = 200
@@ -43,16 +47,23 @@ def web_server(answer: Callable[[Asked], Reply]) -> Iterator[WebServer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self._answer("GET")
+
+        def do_POST(self) -> None:
+            self._answer("POST")
+
+        def _answer(self, method: str) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers)
+            asked = Asked(parts.path, dict(parse_qsl(parts.query)), headers, method)
             running.asked.append(asked)
             reply = running.answer(asked)
             body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.send_header("content-length", str(len(body)))
+            if "content-length" not in reply.headers:
+                self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 

@@ -28,6 +28,8 @@
 -- subject: The first paragraph of its message; null where it is on no tracked branch.
 -- link_grade: How well the link to the pull request is known: proved, reported, inferred or unlinked.
 -- deployment: That sync's identity, as in deployments.
+-- approval_at_apply: The verdict judged again at first_applied_at: unapproved where an approval was dismissed, or changes were requested, after the merge and by then; else as approval. What was approved only after the merge stays unapproved.
+-- reason_at_apply: Why; empty where nothing was taken back after the merge.
 with applied as materialized (
   select r.environment, r.tier, r.cluster, r.application, r.repository, r.commit_sha, r.branch, r.number,
          r.path, r.kind, r.deployed_at, r.deployment, r.evidence_position, r.recorded_at,
@@ -41,6 +43,16 @@ with applied as materialized (
   where a.kind <> 'initial' or not exists (select 1 from applied b where b.kind = 'unknown_since'
     and b.environment = a.environment and b.repository = a.repository and b.branch = a.branch
     and b.path = a.path and b.number >= a.number)
+), later as (
+  -- What was taken back of any pull request that the revision merged, between its merge and the sync.
+  select o.environment, o.repository, o.commit_sha, y.verdict, y.reason,
+         row_number() over (partition by o.environment, o.repository, o.commit_sha
+           order by case y.verdict when 'unapproved' then 0 when 'approved' then 2 else 1 end, y.number) as item_place
+  from ordered o
+  join model_link x on x.repository = o.repository and x.commit_sha = o.commit_sha and x.role = 'merged'
+  join model_later_approval y on y.repository = x.repository and y.number = x.number
+  where o.place = 1 and y.judged_at = (select max(z.judged_at) from model_later_approval z
+    where z.repository = y.repository and z.number = y.number and z.judged_at <= o.deployed_at)
 )
 select o.environment || '/' || o.repository || '@' || o.commit_sha as item_id,
        o.environment, o.cluster, o.application, o.repository, o.commit_sha,
@@ -74,12 +86,18 @@ hotfix
          else coalesce(v.approval_reason, '') end as reason,
        q.url, o.evidence_position, o.recorded_at, o.tier,
        case when o.environment = '' then 0 else 1 end as mapped, o.branch, o.number, v.subject,
-       coalesce(v.link_grade, 'unlinked') as link_grade, o.deployment
+       coalesce(v.link_grade, 'unlinked') as link_grade, o.deployment,
+       case when o.rank <> 0 then 'unknown' when v.approval = 'unapproved' then v.approval
+            else coalesce(b.verdict, v.approval, 'unknown') end as approval_at_apply,
+       case when o.rank <> 0 or v.approval = 'unapproved' then '' else coalesce(b.reason, '') end
+         as reason_at_apply
 from ordered o
 join model_sync s on s.sync = o.deployment
 left join revisions v on v.repository = o.repository and v.branch = o.branch and v.commit_sha = o.commit_sha
 left join pull_requests q on q.repository = v.repository and q.number = v.pull_request and o.rank = 0
 left join model_change_ticket t on t.repository = o.repository and t.commit_sha = o.commit_sha
+left join later b on b.item_place = 1 and b.environment = o.environment and b.repository = o.repository
+  and b.commit_sha = o.commit_sha
 where o.place = 1
 union all
 select d.environment || '/local/' || d.deployment, d.environment, d.cluster, d.application, d.repository,
@@ -88,6 +106,6 @@ select d.environment || '/local/' || d.deployment, d.environment, d.cluster, d.a
        'local', 'unapproved', 'a person''s own manifests were applied, not a revision of Git',
        cast(null as text), d.evidence_position, d.recorded_at, d.tier,
        case when d.environment = '' then 0 else 1 end, cast(null as text), cast(null as integer),
-       cast(null as text), 'unlinked', d.deployment
+       cast(null as text), 'unlinked', d.deployment, 'unapproved', ''
 from deployments d
 where d.kind = 'local'

@@ -1,4 +1,4 @@
--- view: Spans of a source that could not be read, and requests to the receiver that were refused.
+-- view: Spans of a source that could not be read, what a webhook lost, and requests that were refused.
 -- repository: The source's name.
 -- source: The source's name, as in events.
 -- since: The last time it was read without fault before, or the first refused request (UTC); empty if never.

@@ -11,8 +11,10 @@
 -- link_grade: How well that link is known: proved, reported, inferred or unlinked.
 -- url: Its page.
 -- approvals: How many approvals count.
--- approval: The verdict on its approval at the merge: approved, unapproved (also while it is not merged) or unknown (its forge told nothing of it).
+-- approval: The verdict on its approval at the merge: approved, unapproved (also while it is not merged) or unknown (its forge told nothing of it, or it is not known whether what the rules demanded was there).
 -- reason: Why the verdict is so.
+-- refusal: The one word for why it is not approved: that of the last review that fails (as in reviews), or no_review, too_few, not_code_owner, not_approver, unknown_approver, unknown_push, not_merged, not_told; empty where it is approved.
+-- rules: What the rules in force at the merge demanded, as far as anybody had looked by then; empty where it is not merged.
 -- evidence_position: The last event that tells of it.
 -- recorded_at: When that was recorded (UTC).
 -- link_reason: Why the link to its merge commit is so.
@@ -36,6 +38,7 @@ select k.repository, k.number, nullif(f.title, '') as title, nullif(f.author, ''
        l.method, coalesce(l.grade, 'unlinked') as link_grade, nullif(f.url, '') as url, a.approvals,
        coalesce(a.verdict, 'unknown') as approval,
        coalesce(a.reason, 'nothing was told of it by its forge') as reason,
+       coalesce(a.refusal, 'not_told') as refusal, coalesce(a.rules, '') as rules,
        coalesce(a.evidence_position, p.evidence_position) as evidence_position,
        coalesce(a.recorded_at, p.recorded_at) as recorded_at,
        coalesce(l.reason, 'no mainline commit is linked to it') as link_reason,

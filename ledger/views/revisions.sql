@@ -5,7 +5,7 @@
 -- commit_sha: The commit of this step.
 -- committed_at: When it was committed, as claimed (UTC).
 -- authored_at: When it was written, as claimed (UTC).
--- landed_at: When the branch moved to it (UTC): seen by the ledger, else when its forge says that it merged, else inferred.
+-- landed_at: When the branch moved to it (UTC): seen by the ledger, else when its forge says that it merged, else when it says that it was pushed, else inferred.
 -- landed_grade: reported where the ledger saw the branch move or a forge tells it, inferred where it is the running maximum of committed_at.
 -- author_name: Who wrote it, as claimed.
 -- author_email: The author's e-mail, as claimed.
@@ -23,16 +23,21 @@
 -- approved_at: When the last approval that was needed was given (UTC); empty unless it is approved.
 -- merged_by: Who merged it, by login; empty where no forge told it.
 -- merged_at: When its forge says that it merged (UTC); empty where none told it.
+-- pushed_by: Who pushed it to the branch, by login, as its forge says; empty where none told it.
+-- pushed_at: When its forge says that it was pushed (UTC); empty where none told it.
+-- direct: Of what no pull request was merged as: person, bot or bypass (past the rules), by who pushed it, or unknown; null for the rest.
+-- direct_reason: Why; of an unknown pusher what the author text suggests, which anybody can write; null for the rest.
 select r.repository, r.branch, r.number, r.commit_sha, r.committed_at, c.authored_at,
        case when m.kind in ('fast_forward', 'forced') then m.recorded_at
-         else coalesce(nullif(f.merged_at, ''), r.landed_floor) end as landed_at,
-       case when m.kind in ('fast_forward', 'forced') or f.merged_at <> '' then 'reported'
+         else coalesce(nullif(f.merged_at, ''), nullif(p.pushed_at, ''), r.landed_floor) end as landed_at,
+       case when m.kind in ('fast_forward', 'forced') or f.merged_at <> '' or p.pushed_at <> '' then 'reported'
          else 'inferred' end as landed_grade,
        c.author_name, c.author_email, c.subject, c.signature_status,
        l.number as pull_request, coalesce(l.grade, 'unlinked') as link_grade,
        coalesce(l.reason, (select x.reason from model_link x where x.repository = r.repository
            and x.commit_sha = r.commit_sha and x.role = 'contradicted' order by x.number limit 1),
-         'a direct push, as far as Git shows: no pull request is named or matched') as link_reason,
+         case when p.kind <> '' then 'a direct push: no pull request is named or matched'
+           else 'a direct push, as far as Git shows: no pull request is named or matched' end) as link_reason,
        r.superseded, r.evidence_position, r.recorded_at,
        case when l.role = 'merged' then coalesce(a.verdict, 'unknown')
          when exists (select 1 from model_approval x where x.repository = r.repository) then 'unapproved'
@@ -46,13 +51,25 @@ select r.repository, r.branch, r.number, r.commit_sha, r.committed_at, c.authore
            'no pull request is linked to it') end as approval_reason,
        case when l.role = 'merged' then coalesce(a.approvers, '') else '' end as approvers,
        case when l.role = 'merged' then coalesce(a.approved_at, '') else '' end as approved_at,
-       coalesce(f.merged_by, '') as merged_by, coalesce(f.merged_at, '') as merged_at
+       coalesce(f.merged_by, '') as merged_by, coalesce(f.merged_at, '') as merged_at,
+       coalesce(p.pusher, '') as pushed_by, coalesce(p.pushed_at, '') as pushed_at,
+       case when l.role = 'merged' then null else coalesce(nullif(p.kind, ''), 'unknown') end as direct,
+       case when l.role = 'merged' then null
+         when p.kind <> '' then p.reason
+         else 'who pushed it is not known; the author text, which anybody can write, names a '
+           || case when lower(c.author_name) like '%[bot]' or lower(c.author_name) like '%-bot'
+                or lower(c.author_name) like '% bot' or lower(c.author_name) = 'bot'
+                or lower(c.author_email) like '%[bot]@%' or lower(c.author_email) like '%-bot@%'
+                or lower(c.author_email) like 'bot@%' then 'bot' else 'person' end
+           || case when c.author_name = '' then '' else ': ' || c.author_name end end as direct_reason
 from model_revision r
 join model_commit c on c.repository = r.repository and c.commit_sha = r.commit_sha
 left join model_ref_move m on m.key = r.move
 left join model_link l on l.repository = r.repository and l.commit_sha = r.commit_sha and l.best = 1
+left join model_landing p on p.repository = r.repository and p.branch = r.branch
+  and p.commit_sha = r.commit_sha
 left join model_reported_pull_request f on f.repository = l.repository and f.number = l.number
-  and f.merge_commit_sha = l.commit_sha
+  and (f.merge_commit_sha = l.commit_sha or l.method = 'rebased' and l.role = 'merged')
 left join model_approval a on a.repository = l.repository and a.number =
   (select x.number from model_link x
    left join model_approval y on y.repository = x.repository and y.number = x.number

@@ -13,31 +13,37 @@ from starlette.concurrency import run_in_threadpool
 from ledger import __version__
 from ledger.clock import utc_now
 from ledger.config import Settings
-from ledger.deliveries import Drainer
+from ledger.deliveries import Apart, Drainer
 from ledger.errors import LedgerError
 from ledger.ingest import Clock
 from ledger.store import Store
 from ledger.store.inbox import Inbox
 from ledger.web import webhooks
+from ledger.web.keeping import Keeper
 from ledger.web.refusals import Counter
 
 _log = logging.getLogger("ledger.web")
 
 
-def build_app(settings: Settings, *, clock: Clock = utc_now) -> FastAPI:
+def build_app(settings: Settings, *, clock: Clock = utc_now, apart: bool = False) -> FastAPI:
     """The application over a ledger. Deliveries are recorded while its lifespan runs.
+
+    With `apart` another process records them, by the clock of the machine.
 
     Raises UsageError where a webhook of the configuration cannot be used.
     """
-    drainer = Drainer(settings, clock)
+    drainer = Drainer(settings, clock, Apart(settings) if apart else None)
     counter = Counter(settings.database_url)
-    receiver = webhooks.Receiver(settings, webhooks.senders(settings), clock, counter, drainer.wake)
+    keeper = Keeper(settings.database_url)
+    found = webhooks.senders(settings)
+    receiver = webhooks.Receiver(settings, found, clock, counter, keeper, drainer.wake)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         drainer.start()
         yield
         await counter.flush()
+        await keeper.close()
         await run_in_threadpool(drainer.stop)
 
     app = FastAPI(

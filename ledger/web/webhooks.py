@@ -23,13 +23,17 @@ from ledger import jsontext, registry
 from ledger.config import FILE, Settings
 from ledger.errors import LedgerError, UsageError
 from ledger.ingest import Clock
+from ledger.instants import moment
 from ledger.sources import Webhook
-from ledger.store.inbox import ACCEPTED, CONFLICTING, Inbox
+from ledger.store.inbox import ACCEPTED, CONFLICTING, Arrival
 from ledger.web import bodies
 from ledger.web.bodies import Body, NoRoomError, Room, TooLargeError
+from ledger.web.keeping import Keeper
 from ledger.web.refusals import Counter, Refusal, Refused
 
 LONGEST_HEADER = 200
+MOST_APART = 300  # seconds, as the Standard Webhooks specification advises
+LARGE = 65_536  # bytes of a body that others would wait for while it is checked
 _log = logging.getLogger("ledger.web")
 
 
@@ -101,6 +105,7 @@ class Receiver:
         found: Mapping[str, Sender],
         clock: Clock,
         counter: Counter,
+        keeper: Keeper,
         wake: Callable[[], None],
     ) -> None:
         self._settings = settings
@@ -108,6 +113,7 @@ class Receiver:
         self._known = {kind for kind, one in registry.sources().items() if one.webhook}
         self._clock = clock
         self._counter = counter
+        self._keeper = keeper
         self._wake = wake
         self._room = Room(settings.server.max_body)
 
@@ -132,16 +138,18 @@ class Receiver:
             )
         raw = await self._read(body)
         headers = dict(request.headers)
-        delivery, fault = await run_in_threadpool(_checked, sender, headers, raw)
+        now = self._clock()
+        if len(raw) > LARGE:
+            delivery, fault = await run_in_threadpool(_checked, sender, headers, raw, now)
+        else:
+            delivery, fault = _checked(sender, headers, raw, now)
         kept = {
             name: headers[name][:LONGEST_HEADER]
             for name in sender.webhook.headers
             if name in headers
         }
-        state = await run_in_threadpool(
-            _keep, self._settings, kind, delivery, self._clock(), kept, raw
-        )
-        if state == ACCEPTED:
+        state = await self._keep(Arrival(kind, delivery, now, kept, raw))
+        if state != CONFLICTING:
             self._wake()
         if state == CONFLICTING:
             raise Refused(
@@ -159,6 +167,20 @@ class Receiver:
         return JSONResponse(
             {"delivery": delivery, "state": state}, 202 if state == ACCEPTED else 200
         )
+
+    async def _keep(self, arrival: Arrival) -> str:
+        try:
+            return await self._keeper.keep(arrival)
+        except LedgerError as error:
+            _log.error(
+                "delivery %s of %s could not be kept: %s", arrival.delivery, arrival.sender, error
+            )
+            raise Refused(
+                503,
+                "the delivery cannot be kept now",
+                "Deliver it again later.",
+                reason="not kept",
+            ) from error
 
     async def _read(self, body: Body) -> bytes:
         most = self._settings.server.max_body
@@ -206,7 +228,7 @@ _ANSWERS: dict[int | str, str] = {
     200: "It was received before; nothing is added.",
     202: "It is kept durably and will be recorded.",
     400: "It has no usable delivery id, or no name of an event, or its body is no JSON object.",
-    401: "The signature is missing or wrong.",
+    401: "The signature is missing or wrong, or covers another time than now.",
     404: "Deliveries of this kind are not taken.",
     408: "The body did not come in time.",
     409: "The delivery id was used before, with another body.",
@@ -215,7 +237,7 @@ _ANSWERS: dict[int | str, str] = {
 }
 
 
-def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> tuple[str, str]:
+def _checked(sender: Sender, headers: Mapping[str, str], body: bytes, now: str) -> tuple[str, str]:
     """(the id of an authentic delivery, why its body is nothing that any sender sends)."""
     if not sender.authentic(headers, body):
         raise Refused(
@@ -223,6 +245,13 @@ def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> tuple[s
             "the signature is missing or wrong",
             "The sender's secret and the one in secret_file must be the same.",
             reason="unsigned",
+        )
+    if _is_outdated(sender.webhook, headers, now):
+        raise Refused(
+            401,
+            f"the request was signed more than {MOST_APART} s before or after now",
+            "A request is not taken when somebody sends it again later. Compare the clocks of both machines.",
+            reason="outdated",
         )
     delivery = sender.webhook.identify(headers, body)
     if not delivery:
@@ -235,6 +264,12 @@ def _checked(sender: Sender, headers: Mapping[str, str], body: bytes) -> tuple[s
     return delivery, _fault(headers, body)
 
 
+def _is_outdated(webhook: Webhook, headers: Mapping[str, str], now: str) -> bool:
+    """Whether a signature covers another time than now; senders that sign none are known by their ids."""
+    signed = webhook.signed_at(headers) if webhook.signed_at is not None else None
+    return signed is not None and abs(moment(now).timestamp() - signed) > MOST_APART
+
+
 def _fault(headers: Mapping[str, str], body: bytes) -> str:
     """Why a body that is said to be JSON is no JSON object; empty where it is one, or said to be else."""
     if not headers.get("content-type", "").lower().startswith("application/json"):
@@ -243,19 +278,3 @@ def _fault(headers: Mapping[str, str], body: bytes) -> str:
         return "" if isinstance(jsontext.only_value(body).value, dict) else "it is no JSON object"
     except ValueError as error:
         return str(error)
-
-
-def _keep(
-    settings: Settings, kind: str, delivery: str, now: str, headers: Mapping[str, str], body: bytes
-) -> str:
-    try:
-        with Inbox.open(settings.database_url) as inbox:
-            return inbox.accept(kind, delivery, received_at=now, headers=headers, body=body)
-    except LedgerError as error:
-        _log.error("delivery %s of %s could not be kept: %s", delivery, kind, error)
-        raise Refused(
-            503,
-            "the delivery cannot be kept now",
-            "Deliver it again later.",
-            reason="not kept",
-        ) from error

@@ -8,7 +8,9 @@
 -- parameters: period_start, period_end
 -- rationale: A change that one person can bring into an environment alone is neither reviewed nor authorised.
 --   The approval must be there when the change is first applied, and the pull request that was approved must
---   be known to be this change: a number in a message proves nothing. Of what was live before the first look
+--   be known to be this change: a number in a message proves nothing. It is judged at the merge and again when
+--   the change is first applied: an approval that was taken back in between is none, one given after the merge
+--   comes too late. Of what was live before the first look
 --   nobody knows when it was applied, so it is unknown; the reason tells the approval that the revision itself has.
 -- remediation: Have someone who did not contribute review the change now and record it, find out how it came
 --   past the review, and close that way.
@@ -21,6 +23,7 @@ with judged as (
            when coalesce(a.approved_at, '') = '' then 'no time'
            when lower(a.approvers) = lower(a.author) then 'own approval'
            when a.approved_at > a.first_applied_at then 'late'
+           when a.approval_at_apply = 'unapproved' then 'taken back'
            when coalesce(a.link_grade, '') not in ('proved', 'reported') then 'guessed'
            else 'approved'
          end as finding
@@ -32,7 +35,7 @@ with judged as (
 select item_id as item,
        case
          when finding = 'approved' then 'pass'
-         when finding in ('not approved', 'own approval', 'late') then 'exception'
+         when finding in ('not approved', 'own approval', 'late', 'taken back') then 'exception'
          else 'unknown'
        end as outcome,
        case
@@ -40,6 +43,8 @@ select item_id as item,
          when finding = 'no time' then 'it counts as approved, but not known since when'
          when finding = 'own approval' then 'its only approver is its author'
          when finding = 'late' then 'approved at ' || approved_at || ', after it was applied'
+         when finding = 'taken back' then 'approved at the merge, and not any more when it was first applied: '
+           || reason_at_apply
          when finding = 'guessed' then 'its pull request was approved, but is only guessed to be this change'
          when kind = 'unknown_since' then 'it was live, with all before it, when the ledger first looked: since when, '
            || 'and whether it was approved by then, is not known'

@@ -34,11 +34,13 @@ select repository || '@' || branch || ' ' || commit_sha as item,
          when outcome = 'unknown' then 'the pull request is only inferred: ' || coalesce(link_reason, '')
          when outcome = 'exception' and pull_request is not null then 'no pull request was merged as it: '
            || coalesce(link_reason, '')
+         when outcome = 'exception' then coalesce(nullif(link_reason, ''), 'nothing is known of a pull request')
+           || coalesce('; ' || direct_reason, '')
          else coalesce(nullif(link_reason, ''), 'nothing is known of a pull request')
        end as reason,
        cast(evidence_position as text) as evidence,
        landed_at as occurred_at,
        '' as environment, '' as application, author_name as owner, page as url,
        repository, branch, number, commit_sha, subject, pull_request, link_grade, landed_grade,
-       superseded, recorded_at
+       superseded, direct, pushed_by, pushed_at, recorded_at
 from judged
