@@ -227,6 +227,7 @@ class Way(NamedTuple):
     small: int
     restart_every: int
     appends: list[int]
+    spill: int = 20_000
 
 
 WAYS = st.builds(
@@ -236,6 +237,7 @@ WAYS = st.builds(
     small=st.sampled_from([0, 3, 500]),
     restart_every=st.integers(1, 4),
     appends=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    spill=st.sampled_from([1, 2, 20_000]),
 )
 
 
@@ -250,6 +252,7 @@ def go(store: Store, told: list[Steps], way: Way) -> int:
         patch.setattr(projector, "BATCH", way.batch)
         patch.setattr(projector.cache, "MAX_ROWS", way.max_rows)
         patch.setattr(projector.cache, "SMALL", way.small)
+        patch.setattr(projector.workspace, "SPILL", way.spill)
         follower = following(store, [ANSWERING])
         left = [json.dumps(steps) for steps in told]
         turn = 0
@@ -293,6 +296,36 @@ def test_a_row_that_moves_to_another_group_is_found_there_alone(made: Store) -> 
         red, none, blue = (row.answer for row in rows(made, ANSWERS) if isinstance(row, Answer))
         assert (red, none) == (repr([Item("a", 1, "red", 0, None, None)]), "[]")
         assert blue == repr([Item("a", 1, "blue", 0, None, None)])
+
+
+def test_looking_for_rows_of_a_group_does_not_look_at_all_that_was_made(
+    made: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = 0
+    getter = projector.cache._getter
+
+    def counting(columns: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Row], Any]:
+        of = getter(columns, names)
+
+        def count(row: Row) -> Any:
+            nonlocal looked
+            looked += 1
+            return of(row)
+
+        return count
+
+    monkeypatch.setattr(projector.cache, "_getter", counting)
+    work: list[int] = []
+    for size in (50, 200):
+        looked = 0
+        steps = [
+            step
+            for one in range(size)
+            for step in (["put", f"k{one}", 1, f"c{one}", 0, None, None], ["colour", f"c{one}"])
+        ]
+        go(made, [steps], Way(1, 16_000, 0, 1, [1]))
+        work.append(looked)
+    assert work[1] < 5 * work[0]
 
 
 # -- a projection that fails ---------------------------------------------------------------------

@@ -29,13 +29,15 @@ class Cache:
         self.rows: dict[Key, Row | None] = {}
         self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
         self._dirty: dict[Key, Row] = {}
+        # Of the dirty rows: their keys by group, some of which have moved on to another group.
+        self._made: dict[tuple[str, ...], dict[Key, list[Key]]] = {n: {} for n in self._lookups}
         self._gone: dict[Key, None] = {}
         self._added: list[Row] = []
         # Rows of a log, nine of ten, are only noted: a call less for each.
         self.put: Callable[[Row], None] = self._added.append if table.log else self._put
         self.complete = False
+        self._begun = table.log
         self._forget()
-        self._load_if_small()
         self._last_id: int | None = None
 
     def _forget(self) -> None:
@@ -43,9 +45,9 @@ class Cache:
         self._groups = {names: {} for names in self._lookups}
         self.complete = False
 
-    def _load_if_small(self) -> None:
-        if self.table.log:
-            return
+    def _begin(self) -> None:
+        """Reads a small table whole when it is first asked for, and not before: most never are."""
+        self._begun = True
         found = self._connection.rows(f"{self._select} limit {SMALL + 1}")
         if len(found) <= SMALL:
             self.complete = True
@@ -76,6 +78,8 @@ class Cache:
                 groups[group] = {key: None}
 
     def get(self, key: Key) -> Row | None:
+        if not self._begun:
+            self._begin()
         if key in self.rows:
             return self.rows[key]
         if self.complete:
@@ -90,6 +94,8 @@ class Cache:
         return row
 
     def find(self, names: tuple[str, ...], values: Key) -> list[Row]:
+        if not self._begun:
+            self._begin()
         groups = self._groups[names]
         if values not in groups and not self.complete:
             groups[values] = {}
@@ -104,16 +110,21 @@ class Cache:
                 elif group_of(known) == values:
                     groups[values][self._key_of(row)] = None
             # Rows made since, which the table does not have yet, say better where they belong.
-            for key, made in self._dirty.items():
-                if group_of(made) == values:
+            for key in self._made[names].get(values, ()):
+                if key in self._dirty and group_of(self._dirty[key]) == values:
                     groups[values][key] = None
         keys = groups.get(values, ())
         ordered = sorted(keys) if len(keys) > 1 else keys
         return [cast("Row", self.rows[key]) for key in ordered]
 
     def _put(self, row: Row) -> None:
+        if not self._begun:
+            self._begin()
         self._hold(row)
-        self._dirty[self._key_of(row)] = row
+        key = self._key_of(row)
+        self._dirty[key] = row
+        for names, group_of in self._lookups.items():
+            self._made[names].setdefault(group_of(row), []).append(key)
 
     def drop(self, key: Key) -> None:
         """Takes a row away."""
@@ -138,6 +149,7 @@ class Cache:
             rows = list(self._dirty.values())
             self._connection.upsert(self.name, self.table.columns, self.table.key, rows)
             self._dirty = {}
+            self._made = {names: {} for names in self._lookups}
         if len(self.rows) > MAX_ROWS:
             self._forget()
 

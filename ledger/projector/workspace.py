@@ -14,6 +14,7 @@ from ledger.resources import Resource
 from ledger.store import Store
 
 MAX_LISTS = 16_000
+SPILL = 20_000
 
 
 class Workspace:
@@ -107,7 +108,9 @@ class Workspace:
     def apply(self, rows: Iterable[Row]) -> None:
         """Applies the rows that a projection makes, each before it makes the next."""
         puts = self._puts
-        for row in rows:
+        for count, row in enumerate(rows, 1):
+            if not count % SPILL:  # a huge commit: what is made is written before all is made
+                self.flush()
             put = puts.get(type(row))
             if put is not None:
                 put(row)

@@ -20,6 +20,9 @@ SUBMODULE = "160000"
 FIRST_CHANGES = 300
 CHUNK_CHANGES = 2_500
 CHUNK_COMMITS = 2_000
+MOST_ASKED = (
+    6_000  # more than an ordinary chunk holds: only of a huge commit it makes several requests
+)
 AHEAD = 8
 REMEMBERED_BLOBS = 200_000
 REMEMBERED_SIDES = 50_000
@@ -56,9 +59,16 @@ def tell_commits(
     waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
     with state.mirror.objects() as read:
 
-        def tell() -> tuple[list[NewEvent], list[Content]]:
+        def tell() -> Iterator[tuple[list[NewEvent], list[Content]]]:
             commits, requests = waiting.popleft()
-            contents = _receive(state, requests)
+            contents: list[Content] = []
+            for request in requests:
+                if (
+                    len(contents) >= MOST_ASKED
+                ):  # of a huge commit: kept before the event that names them
+                    yield [], contents
+                    contents = []
+                contents += _receive(state, request)
             raws = read([one.commit for one in commits])
             heads = [_head(state, one, raw) for one, raw in zip(commits, raws, strict=True)]
             if mainline:
@@ -69,14 +79,14 @@ def tell_commits(
             ]
             state.done += len(commits)
             _forget(state, [commit for later, _ in waiting for commit in later])
-            return events, contents
+            yield events, contents
 
         for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
             waiting.append((commits, _ask(state, commits, mainline)))
             if len(waiting) > AHEAD:
-                yield tell()
+                yield from tell()
         while waiting:
-            yield tell()
+            yield from tell()
 
 
 def _wanted_patches(
@@ -153,6 +163,7 @@ def _ask(state: Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Req
     """
     asked: dict[bool, dict[tuple[str, str], str]] = {True: {}, False: {}}
     pairs: list[tuple[str, str, str]] = []
+    requests: list[_Request] = []
     for commit in commits:
         keep = commit.commit in mainline
         for change in commit.changes:
@@ -164,12 +175,23 @@ def _ask(state: Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Req
                 known = state.known.get(key)
                 if oid and (known is None or (keep and known.content == NOT_KEPT)):
                     asked[keep][key] = path
+                    state.known[key] = _PENDING if keep else _PENDING_LIGHT
             if keep:
                 pairs.append((path, blobs[0], blobs[1]))
+            if len(asked[keep]) >= MOST_ASKED:
+                requests += _requests(state, asked, pairs)
+                asked, pairs = {True: {}, False: {}}, []
+    return requests + _requests(state, asked, pairs)
+
+
+def _requests(
+    state: Pull,
+    asked: dict[bool, dict[tuple[str, str], str]],
+    pairs: list[tuple[str, str, str]],
+) -> list[_Request]:
     requests: list[_Request] = []
     for keep, wanted in asked.items():
         if wanted or (keep and pairs):
-            state.known.update(dict.fromkeys(wanted, _PENDING if keep else _PENDING_LIGHT))
             blobs_wanted = [(path, oid) for (_, oid), path in wanted.items()]
             ahead = pairs if keep else []
             promise = state.tools.prepare(state.options.mirror, blobs_wanted, keep, ahead)
@@ -177,17 +199,12 @@ def _ask(state: Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Req
     return requests
 
 
-def _receive(state: Pull, requests: list[_Request]) -> list[Content]:
-    contents: list[Content] = []
-    for request in requests:
-        answer = request.promise()
-        contents += answer.contents
-        for key, kept in zip(request.keys, answer.kept, strict=True):
-            if not (
-                kept.content == NOT_KEPT and state.known[key].content not in (NOT_KEPT, "pending")
-            ):
-                state.known[key] = kept
-    return contents
+def _receive(state: Pull, request: _Request) -> list[Content]:
+    answer = request.promise()
+    for key, kept in zip(request.keys, answer.kept, strict=True):
+        if not (kept.content == NOT_KEPT and state.known[key].content not in (NOT_KEPT, "pending")):
+            state.known[key] = kept
+    return answer.contents
 
 
 def _forget(state: Pull, waiting: list[RawCommit]) -> None:
