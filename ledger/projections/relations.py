@@ -86,17 +86,11 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
 
 def _landed(data: RevisionObserved, context: Context) -> Iterator[Row]:
     """What a revision says itself, and what the commits say that came by its merge."""
-    waiting = {
-        row.commit_sha
-        for row in context.find(RelationRow, repository=data.repository, revision_sha="")
-    }
-    if not waiting:
-        return
     commit = context.get(CommitRow, data.repository, data.commit)
     parents = commit.parents.split()[1:] if commit else []
     for one in [data.commit, *_side(data.repository, parents, context)]:
-        if one in waiting:
-            for row in context.find(RelationRow, repository=data.repository, commit_sha=one):
+        for row in context.find(RelationRow, repository=data.repository, commit_sha=one):
+            if not row.revision_sha:
                 yield row._replace(revision_sha=data.commit)
 
 

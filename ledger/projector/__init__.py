@@ -131,16 +131,18 @@ class Projector:
         workspace = self._workspace
         workspace.remember(events, BATCH)
         active = [one for one in self._projections if one.name not in self._failed]
+        readers = {
+            kind: [one for one in active if kind in one.handles]
+            for kind in {type(recorded.data) for recorded in events}
+        }
         last = events[-1].position + 1
         with nullcontext() if self._inside else self._store.connection.transaction(durable=False):
             if not self._suffix:
                 self._check_not_overtaken(active)
             for recorded in events:
                 workspace.at = recorded.position
-                kind = type(recorded.data)
-                for one in active:
-                    if kind in one.handles:
-                        self._project(one, recorded)
+                for one in readers[type(recorded.data)]:
+                    self._project(one, recorded)
             if last == self._end:
                 for one in active:
                     self._settle(one, last)
