@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,6 +20,9 @@ import psycopg
 import pytest
 from hypothesis import settings
 from psycopg import sql
+
+from ledger.cli import main
+from ledger.testing.programs import Done, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 CI = bool(os.environ.get("CI"))
@@ -40,6 +45,28 @@ def corpus() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no real data: {path / 'data'} is missing; LEDGER_CORPUS names another folder")
     return path
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the program in this process, as from a shell of 120 columns; a fault of its own is raised."""
+    for name in [name for name in os.environ if name.startswith("LEDGER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LEDGER_TRACEBACK", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*words: object, stdin: str = "") -> Done:
+        monkeypatch.setattr(sys, "argv", ["ledger", *map(str, words)])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        capsys.readouterr()
+        code: Any = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        return Done(code, *capsys.readouterr())
+
+    return call
 
 
 @pytest.fixture
@@ -121,6 +148,7 @@ _INITDB = [
     *("--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C"),
     *("--no-sync", "--no-instructions"),
     *("-c", "listen_addresses=", "-c", "max_connections=50", "-c", "shared_buffers=32MB"),
+    *("-c", "cluster_name=ledger-tests"),  # which lets ledger.testing copy a template
     *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"),
 ]
 

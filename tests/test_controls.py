@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ledger import auditor, controls, registry
+from ledger import auditor, controls
 from ledger.auditor import Contract, check
 from ledger.cli import cli
 from ledger.cli.controls import FOUND
 from ledger.controls import COLUMNS, Result, find_all, parse
 from ledger.errors import LedgerError, NotFoundError, QueryError, UsageError
 from ledger.periods import Period, parse_period
-from ledger.store import drivers, schema
+from ledger.store import drivers
 from ledger.store.roles import grant_sql
-from ledger.testing import make_ledger, make_repo, track
+from ledger.testing import make_database, make_ledger, make_repo, track
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = "2026-11-23T01:00:00Z"
@@ -58,7 +58,7 @@ def judge(
     period: Period = SEPTEMBER,
 ) -> Result:
     """Runs a shipped control over populations that are made up, in place of public views."""
-    schema.initialise(database_url, registry.projections())
+    make_database(database_url)
     contract = dict(controls.contract().views)
     connection = drivers.connect(database_url)
     for view, rows in populations.items():

@@ -19,6 +19,7 @@ from ledger.merkle import TreeHead, parse_tile_path
 from ledger.notes import parse_checkpoint, parse_note
 from ledger.signing import SigningKey, new_key
 from ledger.store import Store, schema
+from ledger.testing import make_database
 from ledger.verify import Verifier
 
 TIME = "2026-09-01T00:00:00Z"
@@ -26,7 +27,7 @@ TIME = "2026-09-01T00:00:00Z"
 
 @pytest.fixture
 def store(sqlite_url: str) -> Iterator[Store]:
-    schema.initialise(sqlite_url, registry.projections())
+    make_database(sqlite_url)
     with Store.open(sqlite_url) as opened:
         yield opened
 

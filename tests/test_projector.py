@@ -20,6 +20,7 @@ from ledger.projections import Context, Dropped, Projection, Row, Table
 from ledger.projector import Projector
 from ledger.store import Store
 from ledger.store.schema import initialise, make_projections, model_tables
+from ledger.testing import make_database
 
 AT = "2026-09-01T00:00:00Z"
 Made = Callable[[Sequence[Projection]], Store]
@@ -31,7 +32,7 @@ def make(database_url: str) -> Iterator[Made]:
     opened: list[Store] = []
 
     def making(projections: Sequence[Projection]) -> Store:
-        initialise(database_url, registry.projections())
+        make_database(database_url)
         store = Store.open(database_url)
         opened.append(store)
         with store.connection.transaction():

@@ -33,6 +33,7 @@ from ledger.store import EVENT_COLUMNS, SourceReading, Store
 from ledger.store.drivers import POSTGRESQL, SQLITE, driver_url
 from ledger.store.guards import check_guards, guard_statements
 from ledger.store.schema import initialise
+from ledger.testing import make_database
 
 Row = tuple[Any, ...]
 AT = "2026-09-01T00:00:00Z"
@@ -43,7 +44,7 @@ LOG = ("log_head", "log_event", "log_tile", "log_tree_head", "log_content")
 @pytest.fixture
 def url(database_url: str) -> str:
     """The URL of an empty ledger."""
-    initialise(database_url, registry.projections())
+    make_database(database_url)
     return database_url
 
 
@@ -623,30 +624,31 @@ def filled(url: str) -> None:
         append(store, facts(*range(200, 300)))
 
 
-def test_what_was_recorded_cannot_be_changed(url: str, subtests: pytest.Subtests) -> None:
-    expect_refusals(url, REFUSED, subtests)
+def test_what_was_recorded_cannot_be_changed(url: str) -> None:
+    assert let_through(url, REFUSED) == []
 
 
-def test_what_was_recorded_cannot_be_replaced_on_sqlite(
-    sqlite_ledger: str, subtests: pytest.Subtests
-) -> None:
-    expect_refusals(sqlite_ledger, SQLITE_REFUSED, subtests)
+def test_what_was_recorded_cannot_be_replaced_on_sqlite(sqlite_ledger: str) -> None:
+    assert let_through(sqlite_ledger, SQLITE_REFUSED) == []
 
 
-def test_what_was_recorded_cannot_be_emptied_on_postgresql(
-    postgres_ledger: str, subtests: pytest.Subtests
-) -> None:
-    expect_refusals(postgres_ledger, POSTGRES_REFUSED, subtests)
+def test_what_was_recorded_cannot_be_emptied_on_postgresql(postgres_ledger: str) -> None:
+    assert let_through(postgres_ledger, POSTGRES_REFUSED) == []
 
 
-def expect_refusals(url: str, statements: Mapping[str, str], subtests: pytest.Subtests) -> None:
+def let_through(url: str, statements: Mapping[str, str]) -> list[str]:
+    """Which of some statements a filled ledger does not refuse, or is another one after."""
     filled(url)
     before = everything(url)
+    found = []
     for what, statement in statements.items():
-        with subtests.test(what):
-            with pytest.raises((sqlite3.IntegrityError, psycopg.Error)):
-                raw(url, *statement.split("; "))
-            assert everything(url) == before
+        try:
+            raw(url, *statement.split("; "))
+        except (sqlite3.IntegrityError, psycopg.Error):
+            if everything(url) == before:
+                continue
+        found.append(what)
+    return found
 
 
 def test_a_content_cannot_be_replaced_by_its_digest(sqlite_ledger: str) -> None:

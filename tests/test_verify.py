@@ -31,7 +31,7 @@ from ledger.merkle import EMPTY_ROOT, Rebuilder, TreeHead, leaf_hash
 from ledger.store import Store, schema
 from ledger.store.drivers import driver_url
 from ledger.store.schema import initialise
-from ledger.testing import make_ledger, make_repo, track
+from ledger.testing import make_database, make_ledger, make_repo, track
 from ledger.verify import Checked, Finding, Verifier
 from ledger.verify.tables import SUFFIX, verify_projections
 
@@ -87,7 +87,7 @@ def fact(position: int) -> NewEvent:
 @pytest.fixture
 def url(database_url: str) -> str:
     """A ledger of 600 events in three batches: two full tiles and a partial one, and one above them."""
-    initialise(database_url, registry.projections())
+    make_database(database_url)
     with Store.open(database_url) as store:
         for at, (start, end) in zip(TIMES, ((0, 100), (100, 300), (300, 600)), strict=True):
             events = [fact(position) for position in range(start, end)]

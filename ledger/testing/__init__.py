@@ -12,11 +12,15 @@
 
 The same calls give the same commit ids on every machine: people, clocks, keys and Git's settings are
 fixed, and nothing of the user's configuration is read.
+
+`facts` makes up what controllers and clusters tell. `servers` are web servers that answer as you say,
+`github` is one that answers as GitHub does, and `payloads` helps with what forges send. `programs` is for
+the command line.
 """
 
 from __future__ import annotations
 
-from ledger.testing.ledgers import FIRST_INGEST, TEST_KEY, Ledger, make_ledger, track
+from ledger.testing.ledgers import FIRST_INGEST, TEST_KEY, Ledger, make_database, make_ledger, track
 from ledger.testing.repos import (
     ANN,
     BOB,
@@ -42,6 +46,7 @@ __all__ = [
     "Repo",
     "executable",
     "link",
+    "make_database",
     "make_ledger",
     "make_repo",
     "submodule",

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlencode
 
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 API = "/api/v3/"
@@ -462,10 +462,6 @@ def user(login: str) -> Json:
     return {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"}
 
 
-@contextmanager
-def github() -> Iterator[Github]:
+def github() -> AbstractContextManager[Github]:
     """Serves on a free port of this machine until the end of the block."""
-    with web_server(lambda _: Reply()) as server:
-        forge = Github(server)
-        server.answer = forge.answer
-        yield forge
+    return emulated(Github)

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
 
 from ledger import config, registry
 from ledger import ingest as shell
@@ -19,11 +23,13 @@ from ledger.events import NewEvent, RecordedEvent
 from ledger.ingest import Outcome
 from ledger.projector import Projector
 from ledger.queries import Asker
+from ledger.sources import Import
 from ledger.store import Store, schema
 from ledger.testing.repos import Repo
 
 FIRST_INGEST = datetime(2025, 1, 1, tzinfo=UTC)
 TEST_KEY = "07" * 32
+TEST_SERVER, TEMPLATE = "ledger-tests", "ledger_template"
 
 
 def track(repo: Repo | str, name: str = "infra", **options: Any) -> SourceSettings:
@@ -50,23 +56,48 @@ def make_ledger(
         database=url, source=list(sources), environment=list(environments), folder=folder.absolute()
     )
     ledger = Ledger(settings)
-    _initialise(settings.database_url)
+    make_database(settings.database_url)
     return ledger
 
 
 _template: list[bytes] = []
 
 
-def _initialise(url: str) -> None:
-    """Makes the database; an SQLite file is made once and then copied, which is faster."""
+def make_database(url: str) -> None:
+    """Makes a ledger in an empty database; it is made once and then copied, which is faster."""
     path = Path(url.removeprefix("sqlite:///"))
-    if not url.startswith("sqlite:///") or path.exists():
+    if not url.startswith("sqlite:///"):
+        _initialise_postgres(url)
+    elif path.exists():
         schema.initialise(url, registry.projections())
     elif _template:
         path.write_bytes(_template[0])
     else:
         schema.initialise(url, registry.projections())
         _template.append(path.read_bytes())
+
+
+def _initialise_postgres(url: str) -> None:
+    """The same on a server that says it is for tests (`cluster_name = ledger-tests`): copies a template."""
+    name = urlsplit(url).path.removeprefix("/")
+    with psycopg.connect(url, autocommit=True) as connection:
+        is_for_tests = connection.execute("show cluster_name").fetchone() == (TEST_SERVER,)
+        is_empty = not connection.execute(
+            "select 1 from pg_tables where schemaname = 'public'"
+        ).fetchone()
+        databases = {row[0] for row in connection.execute("select datname from pg_database")}
+    clones = is_for_tests and is_empty
+    if not (clones and TEMPLATE in databases):
+        schema.initialise(url, registry.projections())
+    if not clones:
+        return
+    with psycopg.connect(url.replace(f"/{name}?", "/postgres?"), autocommit=True) as admin:
+        made, kept = sql.Identifier(name), sql.Identifier(TEMPLATE)
+        if TEMPLATE in databases:
+            admin.execute(sql.SQL("drop database {}").format(made))
+            admin.execute(sql.SQL("create database {} template {}").format(made, kept))
+        else:
+            admin.execute(sql.SQL("create database {} template {}").format(kept, made))
 
 
 @dataclass(slots=True)
@@ -126,6 +157,14 @@ class Ledger:
         with self.store() as store:
             found = store.read(0, store.head().size or 1)
         return [one for one in found if not kinds or isinstance(one.data, kinds)]
+
+    def facts(self, *kinds: type[Any]) -> list[Any]:
+        """What the events of some types say, in order."""
+        return [one.data for one in self.events(*kinds)]
+
+    def hand_over(self, kind: str, *files: Path) -> Outcome:
+        """Reads files as `ledger import KIND FILE...` does."""
+        return shell.import_files(self.settings, kind, Import(files=files), clock=lambda: self.now)
 
     def rows(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The rows of any query, views and internal tables alike."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 
@@ -39,6 +39,25 @@ class WebServer:
     url: str
     answer: Callable[[Asked], Reply]
     asked: list[Asked] = field(default_factory=list)
+
+
+class Emulated(Protocol):
+    """An API of our own: something that answers."""
+
+    def answer(self, asked: Asked) -> Reply:
+        """What it answers."""
+
+
+E = TypeVar("E", bound=Emulated)
+
+
+@contextmanager
+def emulated(make: Callable[[WebServer], E]) -> Iterator[E]:
+    """An API of our own, made for a server that then answers as it does, until the end of the block."""
+    with web_server(lambda _: Reply()) as server:
+        api = make(server)
+        server.answer = api.answer
+        yield api
 
 
 @contextmanager
