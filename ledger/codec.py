@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -68,11 +69,16 @@ class Encoded(msgspec.Struct, frozen=True):
 _encode = msgspec.json.Encoder(order="sorted").encode
 _decode_envelope = msgspec.json.Decoder(RawEnvelope).decode
 _BY_TYPE: dict[str, type[Event]] = {kind.TYPE: kind for kind in EVENT_TYPES}
-_DECODERS = {kind.TYPE: msgspec.json.Decoder(kind) for kind in EVENT_TYPES}
-_INTEGERS = {
-    kind: [one.name for one in msgspec.structs.fields(kind) if one.type is int]
-    for kind in EVENT_TYPES
-}
+
+
+@cache  # made where a type is met: those of all types take a question's time
+def _decoder(kind: type[Event]) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(kind)
+
+
+@cache
+def _integers(kind: type[Event]) -> list[str]:
+    return [one.name for one in msgspec.structs.fields(kind) if one.type is int]
 
 
 def digest_of(data: bytes) -> str:
@@ -82,7 +88,7 @@ def digest_of(data: bytes) -> str:
 
 def encode(event: NewEvent, *, recorded_at: str) -> Encoded:
     """The canonical bytes of an event. Raises LedgerError for what has none: see the profile above."""
-    for name in _INTEGERS[type(event.data)]:
+    for name in _integers(type(event.data)):
         if abs(getattr(event.data, name)) > MAX_INTEGER:
             raise LedgerError(
                 f"event {event.key!r} holds a number beyond 2^53 - 1 in {name}",
@@ -180,13 +186,13 @@ def decode(position: int, leaf: bytes, read_content: ReadContent) -> RecordedEve
 
 
 def _decode_data(envelope: RawEnvelope, read_content: ReadContent) -> Event:
-    decoder = _DECODERS.get(envelope.type)
-    if decoder is None:
+    kind = _BY_TYPE.get(envelope.type)
+    if kind is None:
         raise msgspec.ValidationError(f"unknown event type {envelope.type!r}")
     raw = bytes(envelope.data)
-    newest = _BY_TYPE[envelope.type].VERSION
+    newest = kind.VERSION
     if envelope.version == newest and b'"attachment":"sha256:' not in raw:
-        return decoder.decode(raw)
+        return _decoder(kind).decode(raw)
     data = _reattach(msgspec.json.decode(raw), read_content)
     if envelope.version > newest:
         raise msgspec.ValidationError(f"version {envelope.version} is of a newer program")
@@ -195,7 +201,7 @@ def _decode_data(envelope: RawEnvelope, read_content: ReadContent) -> Event:
         if upcaster is None:
             raise msgspec.ValidationError(f"unknown version {version} of {envelope.type}")
         data = upcaster(data)
-    return msgspec.convert(data, _BY_TYPE[envelope.type])
+    return msgspec.convert(data, kind)
 
 
 def _reattach(value: Any, read_content: ReadContent) -> Any:

@@ -344,9 +344,8 @@ def append_source(path: Path, source: SourceSettings) -> None:
         lines.append("pull_requests = false")
     if source.allowed_signers:
         lines.append(f"allowed_signers = {_toml(source.allowed_signers)}")
-    for name in ("token_file", "app_id", "app_key_file"):
-        if told := str(getattr(source, name)):
-            lines.append(f"{name} = {_toml(told)}")
+    told = {one: str(getattr(source, one)) for one in ("token_file", "app_id", "app_key_file")}
+    lines.extend(f"{name} = {_toml(value)}" for name, value in told.items() if value)
     with path.open("a", encoding="utf-8") as file:
         file.write("\n".join(lines) + "\n")
 

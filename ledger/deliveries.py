@@ -30,7 +30,8 @@ from ledger.ingest import Clock, Record, recording
 from ledger.instants import moment
 from ledger.reconciling import noting
 from ledger.sources import Batch, Source, Tools
-from ledger.store.inbox import TOGETHER, Delivery, Inbox, Refusals
+from ledger.store.inbox import TOGETHER, Delivery, Inbox
+from ledger.store.refusals import Refusals
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 LOOK_SECONDS = 300.0
@@ -89,8 +90,8 @@ def drain(
         return Drained()
     with inbox:
         numbers = inbox.waiting()
-        refusals = inbox.refusals(_hour(clock()))
-        counting = inbox.counting()
+        refusals = inbox.refused.final(_hour(clock()))
+        counting = inbox.refused.counting()
         if not (numbers or refusals) or stopped():
             return Drained(counting=counting)
         with recording(settings, clock=clock, project=project) as recorder:
@@ -99,7 +100,7 @@ def drain(
             inbox.sweep()
             for one in refusals:
                 record(one.kind.sender, partial(_refused, one))
-                inbox.forget(one.number)
+                inbox.refused.forget(one.number)
         refused = sum(one.total.requests for one in refusals)
         return replace(done, refused=refused, counting=counting)
 

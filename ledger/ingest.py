@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ledger import redaction, registry
+from ledger import mapping, redaction, registry
 from ledger.background import Background
 from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
@@ -22,10 +22,7 @@ from ledger.documents import Documents
 from ledger.errors import SourceError, UsageError
 from ledger.events import (
     CollectorGap,
-    EnvironmentMapped,
-    Identity,
     NewEvent,
-    PersonMapped,
 )
 from ledger.preparing import Orders, Preparer
 from ledger.projector import Projector
@@ -127,8 +124,7 @@ def _running(
         run = _Run(settings, store, clock, progress, processes, project, survey)
         try:
             run.catch_up()
-            run.map_environments()
-            run.map_persons()
+            run.map_configured()
             yield run
             run.refresh_statistics()
         finally:
@@ -193,65 +189,10 @@ class _Run:
         if self._projector is not None:
             self._projector.catch_up()
 
-    def map_environments(self) -> None:
-        """Records the configured environments where they differ from what was recorded last."""
-        wanted = {
-            one.name: EnvironmentMapped(
-                environment=one.name,
-                tier=one.tier,
-                repository=one.repository,
-                paths=one.paths,
-                clusters=one.clusters,
-                namespaces=one.namespaces,
-                applications=one.applications,
-            )
-            for one in self._settings.environment
-        }
-        for name in self._store.environments():
-            wanted.setdefault(name, EnvironmentMapped(environment=name))
-        events: list[NewEvent] = []
-        for name, mapping in wanted.items():
-            last = self._store.latest(EnvironmentMapped.TYPE, f"environment/{name}")
-            if (last.data if last else EnvironmentMapped(environment=name)) != mapping:
-                after = "the start" if last is None else last.position
-                event = NewEvent(
-                    stream=f"environment/{name}",
-                    key=f"environment/{name}/after {after}",
-                    source="configuration",
-                    data=mapping,
-                )
-                events.append(event)
-        if events:
-            self._append(Batch(events=events), "configuration")
-
-    def map_persons(self) -> None:
-        """Records the configured persons where they differ from what was recorded last."""
-        wanted = {
-            one.name: PersonMapped(
-                person=one.name,
-                bot=one.bot,
-                identities=[Identity(login=login) for login in sorted(one.logins)]
-                + [Identity(email=email) for email in sorted(one.emails)],
-            )
-            for one in self._settings.person
-        }
-        for name in self._store.persons():
-            wanted.setdefault(name, PersonMapped(person=name))
-        events: list[NewEvent] = []
-        for name, mapping in wanted.items():
-            last = self._store.latest(PersonMapped.TYPE, f"person/{name}")
-            if (last.data if last else PersonMapped(person=name)) != mapping:
-                after = "the start" if last is None else last.position
-                event = NewEvent(
-                    stream=f"person/{name}",
-                    key=f"person/{name}/after {after}",
-                    source="configuration",
-                    occurred_at=self._clock(),
-                    data=mapping,
-                )
-                events.append(event)
-        if events:
-            self._append(Batch(events=events), "configuration")
+    def map_configured(self) -> None:
+        """Records what the configuration says otherwise than it was recorded last."""
+        if events := mapping.news(self._settings, self._store, self._clock()):
+            self._append(Batch(events=events), mapping.SOURCE)
 
     def read_all(
         self, wanted: Sequence[SourceSettings], waits: Callable[[str], None]

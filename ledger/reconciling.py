@@ -38,6 +38,7 @@ Record = Callable[[str, Callable[[Tools], Batch]], int]
 KIND: Final = "undelivered"
 LATE: Final = timedelta(hours=1)  # a delivery that comes later says nothing of the time around it
 PATIENCE: Final = timedelta(hours=3)  # forges deliver late when they have faults of their own
+KEPT: Final = timedelta(days=90)  # what the API tells first after such a time is not called lost
 _PULLS: Final = (PullRequestOpened, PullRequestMerged, PullRequestClosed)
 
 
@@ -77,7 +78,7 @@ def noting(record: Record, inbox: Inbox, clock: Callable[[], str]) -> Record:
             if _is_compared(one, types) and one.occurred_at
         ]
         if notes:
-            heard.note(sender, notes)
+            heard.note(sender, notes, (moment(now) - KEPT).strftime(FORMAT))
         return count
 
     return record_and_note

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import entry_points
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, cast
 
@@ -29,8 +31,37 @@ def _found(room: ModuleType, attribute: str) -> Iterator[Any]:
         value = getattr(importlib.import_module(f"{room.__name__}.{module.name}"), attribute, None)
         if value is not None:
             yield value
-    for entry in entry_points(group=room.__name__):
-        yield entry.load()
+    if _is_extended(room.__name__):
+        from importlib.metadata import entry_points  # noqa: PLC0415 (25 ms, for nothing mostly)
+
+        for entry in entry_points(group=room.__name__):
+            yield entry.load()
+
+
+def _is_extended(group: str) -> bool:
+    """Whether an installed package may have entry points of a group; True where that is not plain to see."""
+    told = [one for one in sys.meta_path if hasattr(one, "find_distributions")]
+    return told != [PathFinder] or any(_may_name(place, group.encode()) for place in sys.path)
+
+
+def _may_name(place: str, group: bytes) -> bool:
+    try:
+        names = os.listdir(place or ".")  # noqa: PTH208 (no import of pathlib)
+    except NotADirectoryError:  # a zip file
+        return True
+    except OSError:
+        return False
+    for name in names:
+        if name.endswith(".egg"):
+            return True
+        if name.endswith((".dist-info", ".egg-info")):
+            try:
+                with open(os.path.join(place, name, "entry_points.txt"), "rb") as file:  # noqa: PTH118,PTH123
+                    if group in file.read():
+                        return True
+            except OSError:
+                continue
+    return False
 
 
 def parsers() -> list[Parser]:

@@ -2,7 +2,8 @@
 
 A webhook and an API tell of one pull request at different times and in different words. For each
 field the latest telling that says anything of it wins, by the source's own time; where two times are
-equal, by the digest of what was told. Never by arrival, so every order gives the same.
+equal, by the digest of what was told. Never by arrival, so every order gives the same. The name of a
+commit that some tellings cut short is known in full where any of them has it so.
 """
 
 from __future__ import annotations
@@ -15,10 +16,18 @@ import msgspec
 
 from ledger.events import Fact
 
+SHORT, WHOLE = 12, 40
+"""Digits of a commit's name: forges that cut it tell at least SHORT; of SHA-1 it has WHOLE."""
+
 
 def digest(fact: Fact) -> str:
     """A digest of what an event tells, to break ties with."""
     return hashlib.sha256(msgspec.json.encode(fact, order="deterministic")).hexdigest()[:32]
+
+
+def is_short(commit: str) -> bool:
+    """Whether the name of a commit is cut short, as far as its length tells."""
+    return SHORT <= len(commit) < WHOLE
 
 
 class Tellings:
@@ -47,6 +56,24 @@ class Tellings:
         """What is told of a field."""
         known = self._fields.get(name)
         return default if known is None else known[2]
+
+    def add_commits(self, *commits: str) -> None:
+        """Takes in names of commits, for those that other tellings cut short."""
+        for one in commits:
+            if len(one) > SHORT:
+                name = f"commit {one[:SHORT]}"
+                names = {one, *self.get(name, ())}
+                longest = (a for a in names if not any(b != a and b.startswith(a) for b in names))
+                # Two that begin alike are as good as many: the short name tells neither.
+                self._fields[name] = ("", "", sorted(longest)[:2])
+
+    def commit(self, name: str) -> str:
+        """The commit that a field names, in full if just one that was told begins so, else as told."""
+        told = str(self.get(name))
+        if not is_short(told):
+            return told
+        longer = [one for one in self.get(f"commit {told[:SHORT]}", ()) if one.startswith(told)]
+        return longer[0] if len(longer) == 1 else told
 
     @property
     def text(self) -> str:

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import ingest as shell
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
 from ledger.events import (
@@ -28,12 +27,13 @@ from ledger.events import (
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources import Configured, Import, Stored, Tools
+from ledger.sources import Configured
 from ledger.sources.azure_devops import authentic, events_from_value, identify
 from ledger.sources.azure_devops.facts import forge as forge_of
 from ledger.sources.azure_devops.polling import options
 from ledger.testing import Ledger, make_ledger
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.payloads import altered, as_files, bare_tools
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 KIND = "azure_devops"
@@ -124,14 +124,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def imported(ledger: Ledger, folder: Path, *bodies: Any) -> None:
-    files = [folder / f"body-{index}.json" for index in range(len(bodies))]
-    for file, body in zip(files, bodies, strict=True):
-        file.write_text(json.dumps(body))
-    shell.import_files(ledger.settings, KIND, Import(files=files), clock=lambda: ledger.now)
-
-
-def facts(ledger: Ledger, kind: type) -> list[Any]:
-    return [one.data for one in ledger.events() if isinstance(one.data, kind)]
+    ledger.hand_over(KIND, *as_files(folder, *bodies))
 
 
 def verdict(ledger: Ledger) -> tuple[str, str]:
@@ -160,10 +153,10 @@ def test_hooks_tell_how_a_pull_request_went(ledger: Ledger, tmp_path: Path) -> N
             f"{PAGE}/pullrequest/7",
         )
     ]
-    (merged,) = facts(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert (merged.merge_commit, merged.pull_request.head) == (MERGE, HEAD)
     assert merged.method == "squash"
-    assert len(facts(ledger, PullRequestOpened)) == 2
+    assert len(ledger.facts(PullRequestOpened)) == 2
     assert merged.pull_request.labels == ["urgent"]
 
 
@@ -193,22 +186,22 @@ def test_votes_count_as_they_were_given(
     imported(ledger, tmp_path, bundle(*threads))
     assert verdict(ledger)[0] == approval
     assert why in verdict(ledger)[1]
-    assert all(one.commit_deduced for one in facts(ledger, ReviewSubmitted))
+    assert all(one.commit_deduced for one in ledger.facts(ReviewSubmitted))
 
 
 def test_a_vote_in_the_very_second_of_a_push_is_of_no_known_head(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     imported(ledger, tmp_path, bundle(vote("bob", 3, 10)))
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == ("", False)
 
 
 def test_iterations_tell_who_pushed_and_commits_who_wrote(ledger: Ledger, tmp_path: Path) -> None:
     imported(ledger, tmp_path, bundle())
-    (push,) = facts(ledger, PullRequestPushed)
+    (push,) = ledger.facts(PullRequestPushed)
     assert (push.before, push.after, push.at) == (OLD, HEAD, "2026-03-01T10:03:00Z")
-    (listed,) = facts(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert [one.commit for one in listed.commits] == [OLD, HEAD]
     assert listed.commits[0].author.email == "ann@x.org"
     assert listed.commits[0].author.login == ""
@@ -221,7 +214,7 @@ def test_old_threads_name_voters_by_id(ledger: Ledger, tmp_path: Path) -> None:
     told = bundle(old, {**vote("cid", 6, 10), "identities": {}})
     told["pullRequest"]["reviewers"] = [{**user("bob"), "vote": 10}]
     imported(ledger, tmp_path, told)
-    reviewers = [one.reviewer and one.reviewer.login for one in facts(ledger, ReviewSubmitted)]
+    reviewers = [one.reviewer and one.reviewer.login for one in ledger.facts(ReviewSubmitted)]
     assert reviewers == ["bob@x.org", None]
 
 
@@ -234,7 +227,7 @@ def test_a_completed_pull_request_alone_tells_its_votes_without_times(
         {"uniqueName": "team", "vote": 10, "isContainer": True},
     ]
     imported(ledger, tmp_path, {"value": [pull("completed", reviewers=reviewers)], "count": 1})
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.reviewer.login, review.submitted_at, review.commit) == ("bob@x.org", "", "")
     assert "undated" in verdict(ledger)[1]
 
@@ -259,7 +252,7 @@ def test_pushes_of_branches_are_told_with_who_pushed(ledger: Ledger, tmp_path: P
         hook("git.push", 1, push(main)),
         hook("git.push", 2, push(gone, ("refs/tags/v1", "0" * 40, OLD))),
     )
-    first, second = facts(ledger, RefPushed)
+    first, second = ledger.facts(RefPushed)
     assert (first.ref, first.before, first.after, first.push) == (*main, "14")
     assert (first.commits, first.at) == ([OLD, HEAD], "2026-03-01T10:01:00Z")
     assert (second.ref, second.after, second.commits) == ("refs/heads/gone", "", [])
@@ -278,7 +271,7 @@ def test_other_hooks_are_ignored_and_nonsense_is_a_gap(ledger: Ledger, tmp_path:
         bundle(vote("bob", 5, 7)),
         COMMITS[0],
     )
-    gaps = [one.detail.partition(": ")[2] for one in facts(ledger, CollectorGap)]
+    gaps = [one.detail.partition(": ")[2] for one in ledger.facts(CollectorGap)]
     assert [one[:47] for one in gaps] == [
         "it is an error that the forge answered: TF40081",
         "it is no webhook and no pull request of Azure D",
@@ -347,53 +340,23 @@ def test_a_retry_has_the_id_of_the_first_attempt() -> None:
 # -- anything ------------------------------------------------------------------------------------
 
 
-def tools() -> Tools:
-    def nothing(*_: Any) -> Any:
-        raise AssertionError("not needed")
-
-    return Tools(
-        now="2026-03-01T12:00:00Z",
-        prepare=nothing,
-        redact=lambda text: text,
-        fingerprint=lambda value: value.hex(),
-        store=lambda _name, _data: Stored("sha256:" + "0" * 64, []),
-        repository=lambda _: "prod",
-    )
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
-
-
 @given(st.data())
 def test_any_part_of_a_payload_may_be_anything(data: st.DataObject) -> None:
-    whole = [
-        hook(
-            "git.pullrequest.merged", 9, pull("completed", reviewers=[{**user("bob"), "vote": 10}])
-        ),
-        bundle(),
-        {**bundle(), "threads": [vote("bob", 5, 10)]},
-        vote("bob", 5, 10),
-    ]
-    body = json.loads(json.dumps(data.draw(st.sampled_from(whole))))
-    where = body
-    while data.draw(st.booleans()):
-        items = [
-            *where.values(),
-            *(one for each in where.values() if isinstance(each, list) for one in each),
-        ]
-        inner = [one for one in items if isinstance(one, dict) and one]
-        if not inner:
-            break
-        where = data.draw(st.sampled_from(inner))
-    where[data.draw(st.sampled_from(sorted(where)))] = data.draw(JSON)
+    body = altered(
+        data,
+        [
+            hook(
+                "git.pullrequest.merged",
+                9,
+                pull("completed", reviewers=[{**user("bob"), "vote": 10}]),
+            ),
+            bundle(),
+            {**bundle(), "threads": [vote("bob", 5, 10)]},
+            vote("bob", 5, 10),
+        ],
+    )
     try:
-        batch = events_from_value(Value("line 1", compact(body), body), tools())
+        batch = events_from_value(Value("line 1", compact(body), body), bare_tools())
     except SourceError:
         return
     assert len(batch.events) + batch.ignored >= 1
@@ -452,9 +415,7 @@ class Forge:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
-    with web_server(lambda _: Reply()) as server:
-        forge = Forge(server)
-        server.answer = forge.answer
+    with emulated(Forge) as forge:
         yield forge
 
 
@@ -521,11 +482,11 @@ def test_reading_goes_on_where_it_failed(forge: Forge, reading: Ledger) -> None:
     forge.server.answer = answer
     (outcome,) = reading.ingest()
     assert "limit" in outcome.failure
-    assert len(facts(reading, PullRequestMerged)) == 20
+    assert len(reading.facts(PullRequestMerged)) == 20
     forge.down, forge.server.answer = False, forge.answer
     forge.server.asked.clear()
     reading.grow()
-    assert len(facts(reading, PullRequestMerged)) == 42
+    assert len(reading.facts(PullRequestMerged)) == 42
     assert not any("/pullrequests/42" in one.path for one in forge.server.asked)
 
 
@@ -562,7 +523,7 @@ def test_recorded_traffic_is_understood(corpus: Path, tmp_path: Path) -> None:
     ledger = make_ledger(tmp_path / "ledger", TRACKED)
     files = sorted((corpus / "fixtures/forge-webhooks").glob("*azure*/*.json"))
     assert len(files) == 9
-    shell.import_files(ledger.settings, KIND, Import(files=files), clock=lambda: ledger.now)
+    ledger.hand_over(KIND, *files)
     raw = corpus / "fixtures/api-raw-devlake"
     told = {
         what: json.loads(_row(raw / f"_raw_azuredevops_go_api_{what}.csv"))
@@ -573,14 +534,14 @@ def test_recorded_traffic_is_understood(corpus: Path, tmp_path: Path) -> None:
         tmp_path,
         {"pullRequest": told["pull_requests"], "commits": [told["pull_request_commits"]]},
     )
-    assert facts(ledger, CollectorGap) == []
-    assert facts(ledger, PullRequestClosed) == []
-    assert {one.merge_commit[:6] for one in facts(ledger, PullRequestMerged)} == {"eef717"}
-    names = {one.forge for one in facts(ledger, PullRequestOpened)}
+    assert ledger.facts(CollectorGap) == []
+    assert ledger.facts(PullRequestClosed) == []
+    assert {one.merge_commit[:6] for one in ledger.facts(PullRequestMerged)} == {"eef717"}
+    names = {one.forge for one in ledger.facts(PullRequestOpened)}
     assert "dev.azure.com/johndoe/test-project/_git/test-repo2" in names
-    (listed,) = facts(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert listed.commits[0].author.email == "john.doe@merico.dev"
-    assert len(facts(ledger, RefPushed)) == 2
+    assert len(ledger.facts(RefPushed)) == 2
 
 
 def _row(path: Path) -> str:

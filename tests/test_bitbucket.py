@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import ingest as shell
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
 from ledger.events import (
@@ -31,10 +30,10 @@ from ledger.events import (
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources import Import, Stored, Tools
 from ledger.sources.bitbucket import authentic, events_from_value, identify
 from ledger.testing import Ledger, make_ledger
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.payloads import altered, as_files, bare_tools
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 BASE, OLD, HEAD, MERGE = "c" * 40, "a" * 40, "b" * 40, "d" * 40
@@ -102,14 +101,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def imported(ledger: Ledger, folder: Path, *bodies: Any) -> None:
-    files = [folder / f"body-{index}.json" for index in range(len(bodies))]
-    for file, body in zip(files, bodies, strict=True):
-        file.write_text(json.dumps(body))
-    shell.import_files(ledger.settings, "bitbucket", Import(files=files), clock=lambda: ledger.now)
-
-
-def facts(ledger: Ledger, kind: type) -> list[Any]:
-    return [one.data for one in ledger.events() if isinstance(one.data, kind)]
+    ledger.hand_over("bitbucket", *as_files(folder, *bodies))
 
 
 def verdict(ledger: Ledger) -> tuple[str, str]:
@@ -124,7 +116,7 @@ def test_a_pull_request_that_another_person_approved(ledger: Ledger, tmp_path: P
     ) == [("prod", 7, "merged", "557058:ann", "557058:bob")]
     approval, reason = verdict(ledger)
     assert (approval, reason.split(" at ")[0]) == ("approved", "approved by 557058:bob")
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD[:12], True)
     assert review.reviewer.name == "Bob"
 
@@ -133,7 +125,7 @@ def test_an_update_is_no_push_because_it_may_be_another_title(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     imported(ledger, tmp_path, OPENED, UPDATED)
-    assert facts(ledger, PullRequestPushed) == []
+    assert ledger.facts(PullRequestPushed) == []
     assert ledger.rows("select head_sha from model_reported_pull_request") == [(HEAD[:12],)]
 
 
@@ -188,7 +180,7 @@ def test_the_webhook_tells_when_it_was_merged_and_the_api_alone_does_not(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     imported(ledger, tmp_path, pull(30, "MERGED"))
-    (merged,) = facts(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert (merged.merged_at, merged.merge_commit) == ("", MERGE[:12])
     imported(ledger, tmp_path, MERGED)
     assert ledger.rows("select state, merged_at from pull_requests") == [
@@ -206,7 +198,7 @@ def test_a_merged_pull_request_of_the_api_tells_who_approved_and_not_what(
     imported(
         ledger, tmp_path, {"values": [pull(30, "MERGED", participants=participants)], "page": 1}
     )
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.reviewer.login, review.state, review.commit) == ("557058:bob", "approved", "")
     assert verdict(ledger)[0] == "unapproved"
 
@@ -218,7 +210,7 @@ def test_declined_and_superseded_ones_are_closed(ledger: Ledger, tmp_path: Path)
         hook("pullrequest:rejected", "bob", pull(9, "DECLINED")),
         pull(9, "SUPERSEDED", id=8),
     )
-    found = [(one.pull_request.number, one.closed_at) for one in facts(ledger, PullRequestClosed)]
+    found = [(one.pull_request.number, one.closed_at) for one in ledger.facts(PullRequestClosed)]
     assert found == [(7, "2026-03-01T10:09:00Z"), (8, "")]
 
 
@@ -229,8 +221,8 @@ def test_without_its_name_a_webhook_of_a_vote_is_read_by_the_participants(
     taken = {"user": user("bob"), "approved": False, "state": None}
     told = {**body, "pullrequest": {**body["pullrequest"], "participants": [taken]}}
     imported(ledger, tmp_path, body, told)
-    (review,) = facts(ledger, ReviewSubmitted)
-    (gap,) = facts(ledger, CollectorGap)
+    (review,) = ledger.facts(ReviewSubmitted)
+    (gap,) = ledger.facts(CollectorGap)
     assert review.state == "dismissed"
     assert "X-Event-Key" in gap.detail
 
@@ -252,7 +244,7 @@ def test_pushes_of_branches_are_told_with_who_pushed(ledger: Ledger, tmp_path: P
     ]
     body = {"actor": user("robot"), "repository": REPOSITORY, "push": {"changes": changes}}
     imported(ledger, tmp_path, body)
-    main, other = facts(ledger, RefPushed)
+    main, other = ledger.facts(RefPushed)
     assert (main.ref, main.before, main.after, main.forced) == ("refs/heads/main", OLD, HEAD, True)
     assert (main.commits, main.commit_count, main.pusher_is_bot) == ([MERGE, HEAD], 2, True)
     assert (other.before, other.commit_count, other.at) == ("", 0, "")
@@ -273,7 +265,7 @@ def test_a_status_is_told_once_it_has_ended(ledger: Ledger, tmp_path: Path) -> N
     imported(
         ledger, tmp_path, status("INPROGRESS", 1), status("FAILED", 2), status("SUCCESSFUL", 3)
     )
-    found = facts(ledger, CheckCompleted)
+    found = ledger.facts(CheckCompleted)
     assert [(one.commit, one.name, one.check, one.conclusion) for one in found] == [
         (HEAD, "Build 4", "build", "failure"),
         (HEAD, "Build 4", "build", "success"),
@@ -307,17 +299,17 @@ def test_recorded_answers_of_the_api_need_the_address_that_was_asked(
         },
         commits[0],
     )
-    (listed,) = facts(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert [one.commit for one in listed.commits] == [OLD, HEAD]
     ann, cid = (one.author for one in listed.commits)
     assert (ann.login, ann.email, cid.login, cid.email) == ("557058:ann", "", "", "cid@example.org")
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD, True)
-    (push,) = facts(ledger, PullRequestPushed)
+    (push,) = ledger.facts(PullRequestPushed)
     assert (push.before, push.after, push.at) == (OLD, HEAD, "2026-03-01T10:03:00Z")
-    assert [one.pull_request.number for one in facts(ledger, PullRequestMerged)] == [7]
-    assert [one.pull_request.number for one in facts(ledger, PullRequestOpened)] == [8]
-    (gap,) = facts(ledger, CollectorGap)
+    assert [one.pull_request.number for one in ledger.facts(PullRequestMerged)] == [7]
+    assert [one.pull_request.number for one in ledger.facts(PullRequestOpened)] == [8]
+    (gap,) = ledger.facts(CollectorGap)
     assert "a commit alone does not tell of which pull request it is" in gap.detail
 
 
@@ -332,7 +324,7 @@ def test_other_hooks_are_ignored_and_nonsense_is_a_gap(ledger: Ledger, tmp_path:
         pull(1, "OPEN|MERGED"),
         pull(1, destination={"repository": {"full_name": "../../etc"}}),
     )
-    gaps = [one.detail for one in facts(ledger, CollectorGap)]
+    gaps = [one.detail for one in ledger.facts(CollectorGap)]
     assert [one.partition(": ")[2] for one in gaps] == [
         "it is an error that the forge answered: Repository not found",
         "it is no webhook and no pull request of Bitbucket",
@@ -360,42 +352,11 @@ def test_only_the_right_signature_is_believed() -> None:
 # -- anything ------------------------------------------------------------------------------------
 
 
-def tools() -> Tools:
-    def nothing(*_: Any) -> Any:
-        raise AssertionError("not needed")
-
-    return Tools(
-        now="2026-03-01T12:00:00Z",
-        prepare=nothing,
-        redact=lambda text: text,
-        fingerprint=lambda value: value.hex(),
-        store=lambda _name, _data: Stored("sha256:" + "0" * 64, []),
-        repository=lambda _: "prod",
-    )
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
-
-
 @given(st.data())
 def test_any_part_of_a_payload_may_be_anything(data: st.DataObject) -> None:
-    whole = [OPENED, APPROVED, MERGED, pull(9, "MERGED")]
-    body = json.loads(json.dumps(data.draw(st.sampled_from(whole))))
-    where = body
-    while data.draw(st.booleans()):
-        inner = [one for one in where.values() if isinstance(one, dict) and one]
-        if not inner:
-            break
-        where = data.draw(st.sampled_from(inner))
-    where[data.draw(st.sampled_from(sorted(where)))] = data.draw(JSON)
+    body = altered(data, [OPENED, APPROVED, MERGED, pull(9, "MERGED")])
     try:
-        batch = events_from_value(Value("line 1", compact(body), body), tools())
+        batch = events_from_value(Value("line 1", compact(body), body), bare_tools())
     except SourceError:
         return
     assert len(batch.events) + batch.ignored >= 1
@@ -488,9 +449,7 @@ class Forge:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
-    with web_server(lambda _: Reply()) as server:
-        forge = Forge(server)
-        server.answer = forge.answer
+    with emulated(Forge) as forge:
         yield forge
 
 
@@ -533,14 +492,14 @@ def test_every_pull_request_is_read_with_its_log_and_judged(forge: Forge, readin
         (4, "open", "unapproved"),
         (5, "open", "unapproved"),
     ]
-    merges = {one.pull_request.number: one for one in facts(reading, PullRequestMerged)}
+    merges = {one.pull_request.number: one for one in reading.facts(PullRequestMerged)}
     assert merges[2].merge_commit == MERGE  # its whole name
     assert merges[2].merged_at == forge.pulls[2]["updated_on"][:19] + "Z"
     head = forge.commits[1][0]["hash"]
     assert merges[1].pull_request.head == head
-    (push,) = facts(reading, PullRequestPushed)
+    (push,) = reading.facts(PullRequestPushed)
     assert (push.before, push.after) == (forge.commits[1][1]["hash"], head)
-    assert [one.commit for one in facts(reading, CheckCompleted)] == [HEAD]
+    assert [one.commit for one in reading.facts(CheckCompleted)] == [HEAD]
     (reason,) = reading.rows("select reason from pull_requests where number = 1")
     assert "stale" in reason[0]
     asked = {one.headers.get("authorization") for one in forge.server.asked}
@@ -565,12 +524,12 @@ def test_an_approval_that_is_listed_no_more_was_taken_back(forge: Forge, reading
     read(reading)
     forge.unapprove(1)
     read(reading)
-    (gone,) = facts(reading, ReviewDismissed)
+    (gone,) = reading.facts(ReviewDismissed)
     assert (gone.reviewer.login, gone.at) == ("557058:bob", "")
     forge.merge(1)
     read(reading)
     assert verdicts(reading) == [(1, "merged", "unapproved")]
-    assert len(facts(reading, ReviewDismissed)) == 1
+    assert len(reading.facts(ReviewDismissed)) == 1
 
 
 def test_reading_goes_on_where_a_limit_ended_it(forge: Forge, reading: Ledger) -> None:
@@ -609,7 +568,7 @@ def test_what_closes_or_is_deleted_between_two_reads_is_found(
     read(reading)
     merged = [row[0] for row in verdicts(reading) if row[1] == "merged"]
     assert merged == [1, 8, 9, 10]
-    (gap,) = facts(reading, CollectorGap)
+    (gap,) = reading.facts(CollectorGap)
     assert "pull request 2 of bitbucket.org/acme/infra" in gap.detail
     assert read(reading) == 0
 
@@ -642,8 +601,8 @@ def test_recorded_webhooks_of_bitbucket_are_understood(corpus: Path, tmp_path: P
     ledger = make_ledger(tmp_path / "ledger", TRACKED)
     files = sorted((corpus / "fixtures/forge-webhooks").glob("*-bitbucket/*.json"))
     assert len(files) == 31
-    shell.import_files(ledger.settings, "bitbucket", Import(files=files), clock=lambda: ledger.now)
-    gaps = [one.detail.partition(".json, line 1: ") for one in facts(ledger, CollectorGap)]
+    ledger.hand_over("bitbucket", *files)
+    gaps = [one.detail.partition(".json, line 1: ") for one in ledger.facts(CollectorGap)]
     # Documentation, not traffic: its state is a list of the possible ones, its votes have no headers.
     assert {(name, why[:20]) for name, _, why in gaps} == {
         ("pull-request-approval-removed", "the body does not sa"),
@@ -653,10 +612,10 @@ def test_recorded_webhooks_of_bitbucket_are_understood(corpus: Path, tmp_path: P
         ("pull-request-merged", "a pull request in th"),
         ("pull-request-updated", "a pull request in th"),
     }
-    (merged,) = facts(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert (merged.merge_commit, merged.merged_at) == ("4f8f6de9d0ff", "2018-07-03T01:28:05Z")
-    assert len(facts(ledger, RefPushed)) == 4
-    assert len(facts(ledger, CheckCompleted)) == 2
+    assert len(ledger.facts(RefPushed)) == 4
+    assert len(ledger.facts(CheckCompleted)) == 2
 
 
 @pytest.mark.corpus
@@ -664,16 +623,16 @@ def test_recorded_answers_of_bitbucket_are_read_whole(corpus: Path, tmp_path: Pa
     ledger = make_ledger(tmp_path / "ledger", TRACKED)
     pulls = _rows(corpus, "pull_requests")
     imported(ledger, tmp_path, {"values": [json.loads(one["data"]) for one in pulls]})
-    merged, opened = facts(ledger, PullRequestMerged), facts(ledger, PullRequestOpened)
-    assert (len(merged), len(opened), facts(ledger, CollectorGap)) == (27, 30, [])
+    merged, opened = ledger.facts(PullRequestMerged), ledger.facts(PullRequestOpened)
+    assert (len(merged), len(opened), ledger.facts(CollectorGap)) == (27, 30, [])
     assert all(len(one.merge_commit) == 12 and not one.merged_at for one in merged)
     by_address: dict[str, list[Json]] = {}
     for one in _rows(corpus, "pull_request_commits"):
         by_address.setdefault(one["url"], []).append(json.loads(one["data"]))
     answers = [{"url": url, "body": {"values": found}} for url, found in by_address.items()]
     imported(ledger, tmp_path, *answers)
-    assert sum(len(one.commits) for one in facts(ledger, PullRequestListed)) == 8
-    assert facts(ledger, CollectorGap) == []
+    assert sum(len(one.commits) for one in ledger.facts(PullRequestListed)) == 8
+    assert ledger.facts(CollectorGap) == []
 
 
 def _rows(corpus: Path, what: str) -> list[dict[str, str]]:

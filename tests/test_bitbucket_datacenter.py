@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import ingest as shell
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
 from ledger.events import (
@@ -28,11 +27,12 @@ from ledger.events import (
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources import Configured, Import, Stored, Tools
+from ledger.sources import Configured
 from ledger.sources.bitbucket_datacenter import events_from_value, identify
 from ledger.sources.bitbucket_datacenter.polling import options
 from ledger.testing import Ledger, make_ledger
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.payloads import altered, as_files, bare_tools
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 KIND = "bitbucket_datacenter"
@@ -101,14 +101,7 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def imported(ledger: Ledger, folder: Path, *bodies: Any) -> None:
-    files = [folder / f"body-{index}.json" for index in range(len(bodies))]
-    for file, body in zip(files, bodies, strict=True):
-        file.write_text(json.dumps(body))
-    shell.import_files(ledger.settings, KIND, Import(files=files), clock=lambda: ledger.now)
-
-
-def facts(ledger: Ledger, kind: type) -> list[Any]:
-    return [one.data for one in ledger.events() if isinstance(one.data, kind)]
+    ledger.hand_over(KIND, *as_files(folder, *bodies))
 
 
 def verdict(ledger: Ledger) -> tuple[str, str]:
@@ -121,13 +114,13 @@ def test_a_pull_request_that_another_person_approved(ledger: Ledger, tmp_path: P
     sql = "select repository, number, author, merged_by, merged_at, merge_commit_sha from pull_requests"
     assert ledger.rows(sql) == [("prod", 7, "ann", "bob", "2026-03-01T10:09:00Z", MERGE)]
     assert verdict(ledger)[0] == "approved"
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD, False)
     assert (review.submitted_at, review.reviewer.email) == (
         "2026-03-01T10:05:00Z",
         "bob@example.org",
     )
-    (push,) = facts(ledger, PullRequestPushed)
+    (push,) = ledger.facts(PullRequestPushed)
     assert (push.before, push.after, push.at) == (OLD, HEAD, "2026-03-01T10:03:00Z")
 
 
@@ -166,7 +159,7 @@ def test_without_the_commit_that_was_reviewed_it_is_deduced(ledger: Ledger, tmp_
     old = said("APPROVED", "bob", 5)
     del old["participant"]["lastReviewedCommit"]
     imported(ledger, tmp_path, old)
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD, True)
 
 
@@ -178,9 +171,9 @@ def test_declined_deleted_and_reopened_ones(ledger: Ledger, tmp_path: Path) -> N
         hook("pr:reopened", "bob", 5, pull(5)),
         hook("pr:deleted", "bob", 6, pull(5)),
     )
-    found = [(one.closed_at, one.pull_request.number) for one in facts(ledger, PullRequestClosed)]
+    found = [(one.closed_at, one.pull_request.number) for one in ledger.facts(PullRequestClosed)]
     assert found == [("2026-03-01T10:04:00Z", 7), ("2026-03-01T10:06:00Z", 7)]
-    (opened,) = facts(ledger, PullRequestOpened)
+    (opened,) = ledger.facts(PullRequestOpened)
     assert (opened.reopened, opened.at) == (True, "2026-03-01T10:05:00Z")
     assert ledger.rows("select state from pull_requests") == [("closed",)]
 
@@ -192,7 +185,7 @@ def test_a_repository_without_links_is_known_by_project_and_name(tmp_path: Path)
     for sources, name in (((), "ops/infra"), ((source,), "old")):
         ledger = make_ledger(tmp_path / name, *sources)
         imported(ledger, tmp_path, hook("pr:opened", "ann", 0, bare))
-        (opened,) = facts(ledger, PullRequestOpened)
+        (opened,) = ledger.facts(PullRequestOpened)
         assert (opened.forge, opened.repository) == ("ops/infra", name)
 
 
@@ -217,13 +210,13 @@ def test_pushes_of_branches_are_told_with_who_pushed(ledger: Ledger, tmp_path: P
         ],
     }
     imported(ledger, tmp_path, body)
-    found = [(one.ref, one.before, one.after) for one in facts(ledger, RefPushed)]
+    found = [(one.ref, one.before, one.after) for one in ledger.facts(RefPushed)]
     assert found == [
         ("refs/heads/main", OLD, HEAD),
         ("refs/heads/new", "", HEAD),
         ("refs/heads/gone", HEAD, ""),
     ]
-    (main, *_) = facts(ledger, RefPushed)
+    (main, *_) = ledger.facts(RefPushed)
     assert (main.repository, main.at, main.pusher_is_bot) == ("prod", "2026-03-01T10:01:00Z", True)
 
 
@@ -235,9 +228,9 @@ def test_a_merged_pull_request_of_the_api_tells_its_votes_without_times(
         {"user": user("cid"), "status": "UNAPPROVED"},
     ]
     imported(ledger, tmp_path, {"values": [pull(9, "MERGED", reviewers=reviewers)], "size": 1})
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.reviewer.login, review.commit, review.submitted_at) == ("bob", HEAD, "")
-    (merged,) = facts(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert (merged.merged_by, merged.merged_at) == (None, "2026-03-01T10:09:00Z")
     approval, reason = verdict(ledger)
     assert approval == "unapproved"
@@ -277,16 +270,16 @@ def test_recorded_answers_of_the_api_need_the_address_that_was_asked(
         {"url": f"{ADDRESS}/activities", "body": {"values": [{"action": ["APPROVED"]}]}},
         {"headers": {}, "body": {"eventKey": ["pr:opened"]}},
     )
-    (listed,) = facts(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert listed.repository == "prod"
     assert [one.author.login for one in listed.commits] == ["ann", ""]
     assert listed.commits[0].committer.login == "bob"
     assert listed.commits[1].author.email == "c@x.org"
-    (review,) = facts(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD, True)
-    (push,) = facts(ledger, PullRequestPushed)
+    (push,) = ledger.facts(PullRequestPushed)
     assert (push.before, push.after, push.pull_request.title) == (OLD, HEAD, "")
-    gaps = [one.detail.partition(": ")[2] for one in facts(ledger, CollectorGap)]
+    gaps = [one.detail.partition(": ")[2] for one in ledger.facts(CollectorGap)]
     assert gaps[0] == "the list of commits is empty, or only a part of it"
     assert [one[:27] for one in gaps[1:3]] == ["a commit alone does not tel"] * 2
     assert gaps[3] == "it is an error that the forge answered: Authentication failed."
@@ -302,42 +295,11 @@ def test_requests_are_known_by_their_id_or_by_what_they_say() -> None:
 # -- anything ------------------------------------------------------------------------------------
 
 
-def tools() -> Tools:
-    def nothing(*_: Any) -> Any:
-        raise AssertionError("not needed")
-
-    return Tools(
-        now="2026-03-01T12:00:00Z",
-        prepare=nothing,
-        redact=lambda text: text,
-        fingerprint=lambda value: value.hex(),
-        store=lambda _name, _data: Stored("sha256:" + "0" * 64, []),
-        repository=lambda _: "prod",
-    )
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
-
-
 @given(st.data())
 def test_any_part_of_a_payload_may_be_anything(data: st.DataObject) -> None:
-    whole = [OPENED, PUSHED, APPROVED, MERGED, pull(9, "MERGED")]
-    body = json.loads(json.dumps(data.draw(st.sampled_from(whole))))
-    where = body
-    while data.draw(st.booleans()):
-        inner = [one for one in where.values() if isinstance(one, dict) and one]
-        if not inner:
-            break
-        where = data.draw(st.sampled_from(inner))
-    where[data.draw(st.sampled_from(sorted(where)))] = data.draw(JSON)
+    body = altered(data, [OPENED, PUSHED, APPROVED, MERGED, pull(9, "MERGED")])
     try:
-        batch = events_from_value(Value("line 1", compact(body), body), tools())
+        batch = events_from_value(Value("line 1", compact(body), body), bare_tools())
     except SourceError:
         return
     assert len(batch.events) + batch.ignored >= 1
@@ -424,9 +386,7 @@ class Forge:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
-    with web_server(lambda _: Reply()) as server:
-        forge = Forge(server)
-        server.answer = forge.answer
+    with emulated(Forge) as forge:
         yield forge
 
 
@@ -464,9 +424,9 @@ def test_every_pull_request_is_read_with_its_log_and_judged(forge: Forge, readin
         (4, "open", "unapproved"),
         (5, "open", "unapproved"),
     ]
-    merges = facts(reading, PullRequestMerged)
+    merges = reading.facts(PullRequestMerged)
     assert {(one.merged_by.login, one.merge_commit) for one in merges} == {("bob", MERGE)}
-    by = {(one.number, one.state): one for one in facts(reading, ReviewSubmitted)}
+    by = {(one.number, one.state): one for one in reading.facts(ReviewSubmitted)}
     assert by[2, "approved"].commit == forge.pulls[2]["fromRef"]["latestCommit"]
     assert not by[2, "approved"].commit_deduced
     assert by[2, "changes_requested"].commit_deduced
@@ -483,7 +443,7 @@ def test_a_vote_is_found_although_it_changes_no_date(forge: Forge, reading: Ledg
     reading.grow()
     forge.say(1, "bob", "APPROVED")
     reading.grow()
-    assert [one.state for one in facts(reading, ReviewSubmitted)] == ["approved"]
+    assert [one.state for one in reading.facts(ReviewSubmitted)] == ["approved"]
 
 
 def test_reading_goes_on_where_it_failed(forge: Forge, reading: Ledger) -> None:
@@ -498,11 +458,11 @@ def test_reading_goes_on_where_it_failed(forge: Forge, reading: Ledger) -> None:
     forge.server.answer = answer
     (outcome,) = reading.ingest()
     assert "limit" in outcome.failure
-    assert len(facts(reading, PullRequestMerged)) == 2  # the first page of the others
+    assert len(reading.facts(PullRequestMerged)) == 2  # the first page of the others
     forge.down, forge.server.answer = False, forge.answer
     forge.server.asked.clear()
     reading.grow()
-    assert len(facts(reading, PullRequestMerged)) == 5
+    assert len(reading.facts(PullRequestMerged)) == 5
     assert not any("/pull-requests/5" in one.path for one in forge.server.asked)
 
 
@@ -542,11 +502,11 @@ def test_recorded_webhooks_are_understood(corpus: Path, tmp_path: Path) -> None:
     folder = corpus / "fixtures/forge-webhooks"
     files = sorted([*folder.glob("*stash/*.json"), *folder.glob("*-bitbucket-server/*.json")])
     assert len(files) == 44
-    shell.import_files(ledger.settings, KIND, Import(files=files), clock=lambda: ledger.now)
-    assert facts(ledger, CollectorGap) == []
-    merged = {one.merge_commit[:12] for one in facts(ledger, PullRequestMerged)}
+    ledger.hand_over(KIND, *files)
+    assert ledger.facts(CollectorGap) == []
+    merged = {one.merge_commit[:12] for one in ledger.facts(PullRequestMerged)}
     assert merged == {"83f836ca538d", "cbf26be7bfc8"}
-    reviews = facts(ledger, ReviewSubmitted)
+    reviews = ledger.facts(ReviewSubmitted)
     assert len(reviews) == 6
     assert all(one.commit and not one.commit_deduced for one in reviews)
 
@@ -557,14 +517,14 @@ def test_recorded_answers_are_read_whole(corpus: Path, tmp_path: Path) -> None:
     pulls = [json.loads(one["data"]) for one in _rows(corpus, "pull_requests")]
     imported(ledger, tmp_path, {"values": pulls, "isLastPage": True})
     kinds = (PullRequestMerged, PullRequestOpened, PullRequestClosed)
-    assert [len(facts(ledger, kind)) for kind in kinds] == [3, 1, 1]
+    assert [len(ledger.facts(kind)) for kind in kinds] == [3, 1, 1]
     by_address: dict[str, list[Json]] = {}
     for one in _rows(corpus, "pull_request_commits"):
         by_address.setdefault(one["url"], []).append(json.loads(one["data"]))
     answers = [{"url": url, "body": {"values": found}} for url, found in by_address.items()]
     imported(ledger, tmp_path, *answers)
-    assert sum(len(one.commits) for one in facts(ledger, PullRequestListed)) == 22
-    assert facts(ledger, CollectorGap) == []
+    assert sum(len(one.commits) for one in ledger.facts(PullRequestListed)) == 22
+    assert ledger.facts(CollectorGap) == []
 
 
 def _rows(corpus: Path, what: str) -> list[dict[str, str]]:

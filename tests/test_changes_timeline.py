@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
 
-from ledger import contents
-from ledger.cli import main
 from ledger.config import EnvironmentSettings
-from ledger.contents import Content, digest_text
+from ledger.contents import Content
 from ledger.errors import NotFoundError
 from ledger.events import (
     Application,
     ApplicationChanged,
     ApplicationCreated,
     ApplicationDeleted,
-    ApplicationSource,
-    ClusterSurveyed,
     CollectorGap,
     Event,
-    LiveObserved,
     LiveRemoved,
     NewEvent,
-    ScopeCounted,
-    Sync,
     SyncApplied,
     SyncFailed,
 )
 from ledger.queries import Deployed, Scope, Timeline
 from ledger.queries.timeline import Watched, timeline
-from ledger.testing import BOB, Ledger, Repo, make_ledger, make_repo, track
+from ledger.testing import BOB, Ledger, Repo, facts, make_ledger, make_repo, track
+from ledger.testing.programs import Run
 
 DAY = datetime(2025, 1, 2, tzinfo=UTC)
 UID = "6f1d"
@@ -65,20 +55,8 @@ def event(data: Event, key: str, when: str) -> NewEvent:
 
 
 def application(**more: Any) -> Application:
-    source = ApplicationSource(
-        url="https://git.example/infra", repository="infra", path="apps/api/overlays/prod"
-    )
-    values: dict[str, Any] = {
-        "cluster": "prod",
-        "namespace": "argocd",
-        "name": "api",
-        "uid": UID,
-        "sources": [source],
-        "destination": "prod",
-        "destination_namespace": "api",
-        "automated": True,
-    }
-    return Application(**{**values, **more})
+    values = {"uid": UID, "sources": [facts.source("apps/api/overlays/prod")]}
+    return facts.application(**{**values, **more})
 
 
 def created(clock: str, **more: Any) -> NewEvent:
@@ -92,20 +70,8 @@ def changed(clock: str, **more: Any) -> NewEvent:
 
 
 def synced(clock: str, revision: str, failed: str = "", **more: Any) -> NewEvent:
-    sync = Sync(
-        **{
-            "cluster": "prod",
-            "namespace": "argocd",
-            "application": "api",
-            "uid": UID,
-            "sources": application().sources,
-            "revisions": [revision],
-            "started_at": at(clock),
-            "finished_at": at(clock),
-            "automated": True,
-            **more,
-        }
-    )
+    values = {"uid": UID, "sources": application().sources}
+    sync = facts.sync(revision, at(clock), **{**values, **more})
     data: Event = SyncApplied(sync=sync)
     if failed:
         data = SyncFailed(sync=sync, phase="Failed", message=failed)
@@ -113,8 +79,7 @@ def synced(clock: str, revision: str, failed: str = "", **more: Any) -> NewEvent
 
 
 def looked(clock: str, cluster: str = "prod") -> NewEvent:
-    scope = ScopeCounted(api_group="argoproj.io", kind="Application", count=1)
-    data = ClusterSurveyed(cluster=cluster, observed_at=at(clock), scopes=[scope])
+    data = facts.looked(at(clock), "Application", "argoproj.io", cluster)
     return NewEvent(
         stream=f"cluster/{cluster}",
         key=f"look/{cluster}/{clock}",
@@ -371,19 +336,11 @@ def seen(
     spec = {"replicas": replicas} if kind == "Deployment" else {"size": replicas}
     metadata = {"name": name, "namespace": namespace}
     body = {"apiVersion": "apps/v1", "kind": kind, "metadata": metadata, "spec": spec}
-    kept = contents.pack(msgspec.json.encode(body, order="sorted"))
-    identity: dict[str, Any] = {
-        "cluster": "prod",
-        "api_group": "apps",
-        "kind": kind,
-        "namespace": namespace,
-        "name": name,
-        "observed_at": at(clock),
-    }
-    data: Event = LiveRemoved(**identity)
-    if replicas is not None:
-        digest = digest_text(kept.digest)
-        data = LiveObserved(**identity, api_version="apps/v1", content=digest, **more)
+    identity: dict[str, Any] = {"kind": kind, "namespace": namespace, "name": name}
+    data: Event
+    data, kept = facts.observed(body, at(clock), **identity, **more)
+    if replicas is None:
+        data = LiveRemoved(cluster="prod", api_group="apps", observed_at=at(clock), **identity)
     return event(data, f"live {kind} {name} {clock}", at(clock)), kept
 
 
@@ -634,35 +591,10 @@ def test_an_application_without_a_known_sync_says_nothing(tmp_path: Path, repo: 
 # -- on the command line -----------------------------------------------------------------------------
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
-def run(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    for name in [name for name in os.environ if name.startswith("LEDGER_")]:
-        monkeypatch.delenv(name)
+def run(ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("LEDGER_CONFIG", str(ledger.settings.folder / "ledger.toml"))
-    monkeypatch.setenv("LEDGER_TRACEBACK", "1")
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["ledger", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO())
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return Done(code, *capsys.readouterr())
-
-    return call
+    return run
 
 
 SPAN = ("--since", "2025-01-02T11:00Z", "--until", "2025-01-02T12:00Z")

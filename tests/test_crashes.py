@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -747,6 +748,82 @@ def test_a_full_disk_is_told_and_costs_nothing(
     assert 0 < len(ledger.events()) <= len(expected.states["first"]["leaves"])
     finish(ledger)
     assert differences(held(ledger), expected.states["first"]) == []
+
+
+@pytest.fixture
+def small_disk(postgres_server: Path) -> Iterator[tuple[str, Path]]:
+    """The URL of a database on PostgreSQL whose new tables stand on a disk of its own, and that disk."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small disk for PostgreSQL to fill")
+    disk = Path(tempfile.mkdtemp(prefix="ledger-disk-", dir="/tmp"))
+    owner = postgres_server.stat()
+    options = f"size=48m,mode=700,uid={owner.st_uid},gid={owner.st_gid}"
+    mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)]
+    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        disk.rmdir()
+        pytest.skip(f"no disk for PostgreSQL to fill can be mounted: {mounted.stderr.strip()}")
+    place = f"?host={postgres_server}"
+    admin_url = f"postgresql://postgres@/postgres{place}"
+    with psycopg.connect(admin_url, autocommit=True) as admin:
+        try:
+            admin.execute(
+                sql.SQL("create tablespace small_disk location {}").format(sql.Literal(str(disk)))
+            )
+            admin.execute("create database on_small_disk")
+            admin.execute("alter database on_small_disk set default_tablespace = small_disk")
+            url = f"postgresql://postgres@/on_small_disk{place}"
+            schema.initialise(url, registry.projections())  # a copy of another would be elsewhere
+            yield url, disk
+        finally:
+            admin.execute("drop database if exists on_small_disk with (force)")
+            admin.execute("drop tablespace if exists small_disk")
+            subprocess.run(["umount", "-l", str(disk)], check=True)
+            disk.rmdir()
+
+
+@pytest.mark.parametrize("left", [100_000, 1_500_000])
+def test_a_full_disk_of_postgresql_is_told_and_costs_nothing(
+    world: World, expected: Expected, small_disk: tuple[str, Path], left: int
+) -> None:
+    url, disk = small_disk
+    ledger = world.make(url)
+    world.become("first")
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(shutil.disk_usage(disk).free - left))
+    status, complaint = ended(start(ledger))
+    assert status == 7, complaint
+    assert "error: the database refused: " in complaint
+    assert "No space left on device" in complaint
+    assert "Free space on the server's disk" in complaint
+    assert len(ledger.events()) <= len(expected.states["first"]["leaves"])
+    ballast.unlink()
+    finish(ledger)
+    assert differences(held(ledger), expected.states["first"]) == []
+
+
+def test_a_server_that_takes_no_writes_is_told_and_costs_nothing(
+    world: World, expected: Expected, postgres_url: str
+) -> None:
+    ledger = world.make(postgres_url)
+    world.become("first")
+    finish(ledger)
+    world.become("second")
+    name = sql.Identifier(postgres_url.partition("?")[0].rpartition("/")[2])
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("alter database {} set default_transaction_read_only = on").format(name)
+        )
+    status, complaint = ended(start(ledger))
+    assert status == 7, complaint
+    assert "read-only transaction" in complaint
+    assert "The server takes no writes" in complaint
+    with psycopg.connect(postgres_url, autocommit=True) as admin:
+        admin.execute("set default_transaction_read_only = off")
+        admin.execute(sql.SQL("alter database {} reset default_transaction_read_only").format(name))
+    assert differences(held(ledger), expected.states["first"] | {"mirrors": ANY}) == []
+    finish(ledger)
+    assert differences(held(ledger), expected.states["second"]) == []
 
 
 def test_a_projection_that_fails_says_so_and_comes_back_by_a_rebuild(

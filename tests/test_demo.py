@@ -19,12 +19,13 @@ from click.testing import CliRunner
 
 from ledger import demo
 from ledger.cli import cli
-from ledger.demo import story, tour, truths
+from ledger.demo import pull_truths, shapes, story, tour, truths
+from ledger.demo.people import TOM
 from ledger.errors import SourceError, UsageError
 from ledger.store import Store, schema
 
 ROOT = Path(__file__).resolve().parent.parent
-TIP = "a0236ec5cd90ebdded0ab492a50bf36c25d80464"
+TIP = "b8bc953f26e23f524f7ea5ea3b7dcad47c92cbf3"
 
 
 def ask(folder: Path, *arguments: str) -> str:
@@ -90,6 +91,7 @@ def test_every_answer_is_the_storys_truth(
 
     check_git(folder)
     check_pull_requests(folder)
+    check_rules_and_pushes(folder, told)
     check_syncs(folder, told)
     check_live(folder)
     check_traces(folder, told)
@@ -146,7 +148,7 @@ def check_pull_requests(folder: Path) -> None:
     query = "select number, approval, reason, merged_by from pull_requests order by number"
     assert rows(folder, query) == [
         (one.number, one.approval, one.reason, one.merged_by and one.merged_by.login)
-        for one in truths.PULLS
+        for one in pull_truths.PULLS
     ]
     query = (
         "select number, reviewer, state, counts, reason from reviews order by number, submitted_at"
@@ -154,9 +156,57 @@ def check_pull_requests(folder: Path) -> None:
     found = [(*one[:4], "" if one[3] else one[4].split(":")[0]) for one in rows(folder, query)]
     assert found == [
         (pull.number, one.reviewer.login, one.state, int(not one.word), one.word)
-        for pull in truths.PULLS
+        for pull in pull_truths.PULLS
         for one in pull.reviews
     ]
+
+
+def check_rules_and_pushes(folder: Path, told: dict[str, str]) -> None:
+    """What the rules demanded, who pushed past them, what was taken back, and who is one person."""
+    query = (
+        "select branch, ruleset, valid_from, approvals_required, code_owners_required "
+        "from rules_in_force where in_force = 1"
+    )
+    assert rows(folder, query) == list(pull_truths.RULES)
+    merged = [one for one in pull_truths.PULLS if one.merged_by is not None]
+    demanded = "select number, rules from pull_requests where merged_at <> '' order by number"
+    assert rows(folder, demanded) == [
+        (
+            one.number,
+            pull_truths.DEMANDED if one.number in pull_truths.RULED_PULLS else pull_truths.NOT_SEEN,
+        )
+        for one in merged
+    ]
+    query = "select pull_request, name, conclusion_at_merge from checks order by pull_request"
+    found = [one for one in rows(folder, query) if one[0] is not None]
+    assert found == list(pull_truths.CHECKS)
+
+    query = (
+        "select commit_sha, pushed_by, direct from revisions where direct is not null "
+        "order by number, superseded desc"
+    )
+    assert rows(folder, query) == [
+        (told[landing.subject], who.login if who else "", direct)
+        for landing, who, direct in pull_truths.DIRECT
+    ]
+    query = (
+        "select l.commit_sha, l.number, l.grade from revision_pull_requests l "
+        "where l.role = 'reverts' order by l.evidence_position"
+    )
+    assert rows(folder, query) == [
+        (told[one.subject], other.number, "proved") for one, other in pull_truths.REVERTS
+    ]
+    query = (
+        "select kind, value from people where person = 'Maya Lindqvist' and kind <> 'name' "
+        "order by kind, value"
+    )
+    assert rows(folder, query) == list(pull_truths.MAYAS)
+
+    assert f"pushed    by {TOM.login} at" in ask(folder, "when", "hosts/firewall.conf")
+    # Whoever merged it on the forge pushed it, too: said once.
+    said = ask(folder, "when", "svc/payments")
+    assert "merged    by" in said
+    assert "pushed" not in said
 
 
 def check_syncs(folder: Path, told: dict[str, str]) -> None:
@@ -233,7 +283,7 @@ def check_traces(folder: Path, told: dict[str, str]) -> None:
     """The way from what runs back to who approved it."""
     for truth in truths.TRACES:
         about = ["--field", truth.field] if truth.field else []
-        where = ["-n", truth.namespace, "--cluster", truths.PROD_CLUSTER]
+        where = ["-n", truth.namespace, "--cluster", shapes.PROD_CLUSTER]
         found = answer(folder, "trace", truth.name, *where, *about)["trace"]
         assert (
             found["state"]["verdict"],
@@ -241,6 +291,11 @@ def check_traces(folder: Path, told: dict[str, str]) -> None:
             found["decides"],
             found["weakest"],
         ) == (truth.state, truth.approval, told[truth.decided_by.subject], truth.weakest), truth
+        pushers = {one: who for one, who, _ in pull_truths.DIRECT if who is not None}
+        if pusher := pushers.get(truth.decided_by):
+            [hop] = [one for one in found["hops"] if one["hop"] == "pull_request"]
+            assert hop["what"].startswith(f"none, pushed by {pusher.login} at ")
+            assert hop["reason"].endswith(f"github.com says that {pusher.login} pushed it")
 
 
 def check_timeline(folder: Path, told: dict[str, str]) -> None:
@@ -256,7 +311,7 @@ def check_timeline(folder: Path, told: dict[str, str]) -> None:
         if one.environment == truths.PROD
     ]
     expected += [(at, "suspended", name) for name, at in truths.SUSPENDED]
-    expected += [(at, "rewritten", "") for at in truths.REWRITTEN_AT]
+    expected += [(at, "rewritten", "") for at, _ in truths.REWRITTEN]
     expected += [(at, "edited", "") for at in truths.MADE_BY_HAND_AT]
     expected += [(one.first_seen, "drifted", one.application) for one in truths.DRIFTS]
     ended = [(one.closed_at, "drift_ended", one.application) for one in truths.DRIFTS]
@@ -267,6 +322,11 @@ def check_timeline(folder: Path, told: dict[str, str]) -> None:
         if one["kind"] not in ("landed", "application")
     ]
     assert sorted(happened) == sorted(expected)
+    assert [(one["at"], one["who"]) for one in found if one["kind"] == "rewritten"] == [
+        (at, who.login) for at, who in truths.REWRITTEN
+    ]
+    past = [one["who"] for one in found if "past the rules" in one["who"]]
+    assert past == [f"{TOM.name}, pushed past the rules by {TOM.login}"]
 
 
 def check_controls(folder: Path, told: dict[str, str]) -> None:
@@ -279,7 +339,7 @@ def check_controls(folder: Path, told: dict[str, str]) -> None:
     def items(control: str, outcome: str) -> list[str]:
         return [one["item"] for one in judged(control, outcome)]
 
-    def named(applied: Iterable[truths.Applied]) -> list[str]:
+    def named(applied: Iterable[shapes.Applied]) -> list[str]:
         return [f"{one.environment}/infra@{told[one.landing.subject]}" for one in applied]
 
     assert items("CHG-01", "exception") == named(truths.UNAPPROVED_ITEMS)
@@ -364,7 +424,7 @@ def test_the_demo_can_be_asked_on(made: tuple[Path, bytes], tmp_path: Path) -> N
                 assert asked.stdout.strip(), part
     asked = run("log", "--direct", cwd=tmp_path, LEDGER_CONFIG=str(folder / "ledger.toml"))
     assert asked.returncode == 0
-    assert asked.stdout.count(b"\n") == 3
+    assert asked.stdout.count(b"\n") == 4
 
 
 @pytest.mark.slow
@@ -449,4 +509,4 @@ def test_the_story_knows_its_own_people() -> None:
     assert named <= set(truths.LANDINGS)
     numbers = [one.number for one in truths.LANDINGS if one.number is not None]
     assert len(numbers) == len(set(numbers))
-    assert set(numbers) < {one.number for one in truths.PULLS}
+    assert set(numbers) < {one.number for one in pull_truths.PULLS}

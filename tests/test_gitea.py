@@ -12,7 +12,6 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ledger import deliveries
-from ledger import ingest as shell
 from ledger.config import SourceSettings, WebhookSettings
 from ledger.events import (
     CheckCompleted,
@@ -22,7 +21,6 @@ from ledger.events import (
     RefPushed,
     ReviewSubmitted,
 )
-from ledger.sources import Import
 from ledger.sources.gitea import authentic, identify
 from ledger.testing import Ledger, make_ledger
 from ledger.web.app import build_app
@@ -84,7 +82,7 @@ def ledger(tmp_path: Path, database_url: str) -> Ledger:
 def imported(ledger: Ledger, tmp_path: Path, *bodies: Any) -> None:
     file = tmp_path / "bodies.json"
     file.write_text(json.dumps(bodies))
-    shell.import_files(ledger.settings, "gitea", Import(files=[file]), clock=lambda: ledger.now)
+    ledger.hand_over("gitea", file)
 
 
 def pull(ledger: Ledger) -> tuple[Any, ...]:
@@ -204,10 +202,6 @@ def push(before: str = OLD, after: str = HEAD, **more: Any) -> Json:
     }
 
 
-def told(ledger: Ledger, kind: type[Any]) -> list[Any]:
-    return [one.data for one in ledger.events(kind)]
-
-
 def test_a_push_names_who_the_forge_authenticated_and_not_who_wrote_the_commits(
     ledger: Ledger, tmp_path: Path
 ) -> None:
@@ -226,7 +220,7 @@ def test_a_branch_that_is_made_or_deleted_has_no_commit_before_or_after(
 ) -> None:
     made, gone = push(before=ZEROS), push(before=HEAD, after=ZEROS)
     imported(ledger, tmp_path, made, gone)
-    ends = [(one.before, one.after) for one in told(ledger, RefPushed)]
+    ends = [(one.before, one.after) for one in ledger.facts(RefPushed)]
     assert ends == [("", HEAD), (HEAD, "")]
 
 
@@ -267,7 +261,7 @@ def test_a_status_of_the_webhook_and_of_the_api_is_one_check(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     imported(ledger, tmp_path, STATUS, STATUS | {"state": "pending"}, ANSWERED_STATUS)
-    found = told(ledger, CheckCompleted)
+    found = ledger.facts(CheckCompleted)
     assert {(one.commit, one.name, one.conclusion, one.completed_at) for one in found} == {
         (HEAD, "ci / test", "failure", "2026-03-01T10:07:00Z")
     }
@@ -308,7 +302,7 @@ def test_runs_of_actions_are_checks_once_they_ended(ledger: Ledger, tmp_path: Pa
     }
     started = gitea | {"action": "requested"}
     imported(ledger, tmp_path, started, gitea, forgejo)
-    found = [(one.name, one.conclusion, one.completed_at) for one in told(ledger, CheckCompleted)]
+    found = [(one.name, one.conclusion, one.completed_at) for one in ledger.facts(CheckCompleted)]
     assert found == [
         ("build", "success", "2026-03-01T10:01:00Z"),
         ("test.yml", "failure", "2026-03-01T10:02:00Z"),
@@ -318,7 +312,7 @@ def test_runs_of_actions_are_checks_once_they_ended(ledger: Ledger, tmp_path: Pa
 def test_a_review_whose_time_is_the_year_1_has_none(ledger: Ledger, tmp_path: Path) -> None:
     never = "0001-01-01T00:00:00Z"
     imported(ledger, tmp_path, review(1, "bob", "APPROVED", submitted_at=never, updated_at=never))
-    assert [one.submitted_at for one in told(ledger, ReviewSubmitted)] == [""]
+    assert [one.submitted_at for one in ledger.facts(ReviewSubmitted)] == [""]
 
 
 def test_a_forge_below_a_path_and_a_port_is_named_with_its_path(
@@ -377,9 +371,9 @@ def test_recorded_webhooks_of_gitea_are_understood(corpus: Path, tmp_path: Path)
     ledger = make_ledger(tmp_path / "ledger", TRACKED)
     files = sorted((corpus / "fixtures/forge-webhooks").glob("*gitea/*.json"))
     assert len(files) > 25
-    shell.import_files(ledger.settings, "gitea", Import(files=files), clock=lambda: ledger.now)
+    ledger.hand_over("gitea", *files)
     assert [one.data.detail for one in ledger.events() if isinstance(one.data, CollectorGap)] == []
-    merged = [one.data for one in ledger.events() if isinstance(one.data, PullRequestMerged)]
+    merged = ledger.facts(PullRequestMerged)
     assert {one.merge_commit[:8] for one in merged} == {"a148a755"}
     approved = ledger.rows("select reviewer from reviews where state = 'approved'")
     assert approved == [("jcitizen",)]

@@ -13,8 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from ledger import ingest as shell
-from ledger.cli.commands import source
+from ledger.cli.sources import source
 from ledger.config import SourceSettings, load
 from ledger.events import (
     CheckCompleted,
@@ -28,11 +27,11 @@ from ledger.events import (
     RulesObserved,
     TeamObserved,
 )
-from ledger.sources import Configured, Import
+from ledger.sources import Configured
 from ledger.sources.gitea.polling import options
 from ledger.store import schema
 from ledger.testing import Ledger, make_ledger
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 MERGE, LATER = "d" * 40, "e" * 40
@@ -174,9 +173,7 @@ class Forge:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
-    with web_server(lambda _: Reply()) as server:
-        forge = Forge(server)
-        server.answer = forge.answer
+    with emulated(Forge) as forge:
         yield forge
 
 
@@ -202,10 +199,6 @@ def verdicts(ledger: Ledger) -> list[tuple[Any, ...]]:
 
 def asked_of(forge: Forge, what: str) -> list[str]:
     return [one.path.rpartition("infra/")[2] for one in forge.server.asked if what in one.path]
-
-
-def told(ledger: Ledger, kind: type[Any]) -> list[Any]:
-    return [one.data for one in ledger.events(kind)]
 
 
 @pytest.mark.parametrize("kind", ["gitea", "forgejo"])
@@ -235,7 +228,7 @@ def test_every_pull_request_is_read_with_its_reviews_and_judged(
     assert row == ("bob", MERGE)
     asked = {one.headers.get("authorization") for one in forge.server.asked}
     assert asked == {"token secret-token"}
-    assert {one.forge for one in told(ledger, PullRequestMerged)} == {
+    assert {one.forge for one in ledger.facts(PullRequestMerged)} == {
         "git.example.org/forge/acme/infra"
     }
 
@@ -249,10 +242,10 @@ def test_the_merged_head_is_that_of_the_listed_commits_and_not_the_tip_of_the_br
     forge.merge(1)
     forge.pulls[1]["head"]["sha"] = LATER  # the branch went on
     ledger.grow()
-    (merged,) = told(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert merged.pull_request.head == head
     assert verdicts(ledger) == [(1, "merged", "approved")]
-    (listed,) = told(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert [one.commit for one in listed.commits] == [sha(1_000), sha(1_001), sha(1_002)]
 
 
@@ -262,7 +255,7 @@ def test_a_merged_head_that_nothing_tells_stays_unknown(forge: Forge, ledger: Le
     forge.merge(1)
     forge.commits[1] = []
     ledger.grow()
-    (merged,) = told(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert merged.pull_request.head == ""
     assert verdicts(ledger) == [(1, "merged", "unapproved")]
 
@@ -389,7 +382,7 @@ def test_a_pull_request_that_cannot_be_read_is_a_gap(forge: Forge, ledger: Ledge
         else forge.answer(asked)
     )
     ledger.grow()
-    (gap,) = told(ledger, CollectorGap)
+    (gap,) = ledger.facts(CollectorGap)
     assert gap.detail.startswith("pull request 1 of git.example.org/forge/acme/infra: ")
     assert gap.kind == "unreadable"
     assert [row[0] for row in verdicts(ledger)] == [2]
@@ -402,10 +395,10 @@ def test_a_dismissed_review_keeps_what_it_said(forge: Forge, ledger: Ledger) -> 
     second = forge.review(1, "bob", "REQUEST_REVIEW")
     forge.merge(1)
     ledger.grow()
-    (given,), (gone,) = told(ledger, ReviewSubmitted), told(ledger, ReviewDismissed)
+    (given,), (gone,) = ledger.facts(ReviewSubmitted), ledger.facts(ReviewDismissed)
     assert (given.review, given.state) == (str(first), "approved")
     assert (gone.review, gone.at) == (str(first), "2026-03-01T10:00:04Z")
-    (listed,) = told(ledger, ReviewsListed)
+    (listed,) = ledger.facts(ReviewsListed)
     assert [(one.review, one.dismissed) for one in listed.reviews] == [(str(first), True)]
     assert verdicts(ledger) == [(1, "merged", "unapproved")]
     assert second
@@ -419,7 +412,7 @@ def test_a_review_that_changed_after_the_merge_was_dismissed_nobody_knows_when(
     forge.merge(1)
     forge.reviews[1][0] |= {"dismissed": True, "updated_at": forge.now()}
     ledger.grow()
-    assert told(ledger, ReviewDismissed)[0].at == ""
+    assert ledger.facts(ReviewDismissed)[0].at == ""
     assert verdicts(ledger) == [(1, "merged", "unapproved")]
 
 
@@ -447,7 +440,7 @@ def test_statuses_of_the_head_that_ended_are_checks(forge: Forge, ledger: Ledger
         for index, state in enumerate(["pending", "success", "failure", "warning"], 1)
     ]
     ledger.grow()
-    found = [(one.name, one.conclusion, one.commit) for one in told(ledger, CheckCompleted)]
+    found = [(one.name, one.conclusion, one.commit) for one in ledger.facts(CheckCompleted)]
     assert found == [
         ("ci / success", "success", head),
         ("ci / failure", "failure", head),
@@ -487,7 +480,7 @@ def test_rules_and_the_teams_in_them_are_told_when_they_change(
     forge.teams = {"Owners": ["eve"], "Other": [], "Platform": ["dan", "cid"]}
     ledger.grow()
     ledger.grow()
-    (rule,), (team,) = told(ledger, RulesObserved), told(ledger, TeamObserved)
+    (rule,), (team,) = ledger.facts(RulesObserved), ledger.facts(TeamObserved)
     assert (rule.branch, rule.approvals_required, rule.priority) == ("main", 2, 1)
     assert rule.approvers == ["bob", "team:acme/Platform"]
     assert rule.mergers == ["team:acme/Platform"]
@@ -501,12 +494,12 @@ def test_rules_and_the_teams_in_them_are_told_when_they_change(
     forge.protections = [PROTECTED | {"required_approvals": 1}]
     forge.teams["Platform"].append("fay")
     ledger.grow()
-    assert [one.approvals_required for one in told(ledger, RulesObserved)] == [2, 1]
-    assert len(told(ledger, TeamObserved)) == 2
+    assert [one.approvals_required for one in ledger.facts(RulesObserved)] == [2, 1]
+    assert len(ledger.facts(TeamObserved)) == 2
     forge.protections = []
     ledger.grow()
     ledger.grow()
-    assert [one.found for one in told(ledger, RulesObserved)] == [True, True, False]
+    assert [one.found for one in ledger.facts(RulesObserved)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
@@ -526,7 +519,7 @@ def test_who_may_pass_over_a_rule(
 ) -> None:
     forge.protections = [{"rule_name": "release/*", **changed}]
     ledger.grow()
-    (rule,) = told(ledger, RulesObserved)
+    (rule,) = ledger.facts(RulesObserved)
     assert rule.branch == "release/*"
     assert rule.approvals_required is None
     assert (rule.pull_request_required, rule.bypassers) == (required, passers)
@@ -537,7 +530,7 @@ def test_no_rules_at_all_are_told_once(forge: Forge, ledger: Ledger) -> None:
     forge.protections = []
     ledger.grow()
     ledger.grow()
-    (rule,) = told(ledger, RulesObserved)
+    (rule,) = ledger.facts(RulesObserved)
     assert (rule.branch, rule.found) == ("**", False)
 
 
@@ -548,7 +541,7 @@ def test_rules_that_the_token_may_not_read_are_a_gap_and_hide_nothing_else(
     forge.open(1)
     ledger.grow()
     ledger.grow()
-    (gap,) = told(ledger, CollectorGap)
+    (gap,) = ledger.facts(CollectorGap)
     assert "branch protections of git.example.org/forge/acme/infra" in gap.detail
     assert gap.kind == "denied"
     assert len(verdicts(ledger)) == 1
@@ -562,8 +555,8 @@ def test_a_rule_that_cannot_be_read_is_a_gap_and_takes_no_other_away(
     ledger.grow()
     forge.protections = [PROTECTED | {"rule_name": "", "branch_name": ""}]
     ledger.grow()
-    assert [one.found for one in told(ledger, RulesObserved)] == [True]
-    assert len(told(ledger, CollectorGap)) == 1
+    assert [one.found for one in ledger.facts(RulesObserved)] == [True]
+    assert len(ledger.facts(CollectorGap)) == 1
 
 
 def reviewed(forge: Forge, number: int, who: str, kind: str = "approved") -> Json:
@@ -582,7 +575,7 @@ def reviewed(forge: Forge, number: int, who: str, kind: str = "approved") -> Jso
 def deliver(ledger: Ledger, folder: Path, *bodies: Json) -> None:
     file = folder / f"delivered-{len(list(folder.glob('delivered-*')))}.json"
     file.write_text(json.dumps(bodies))
-    shell.import_files(ledger.settings, "gitea", Import(files=[file]), clock=lambda: ledger.now)
+    ledger.hand_over("gitea", file)
 
 
 @pytest.mark.parametrize("first", ["webhook", "api"])

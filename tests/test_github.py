@@ -32,6 +32,7 @@ from ledger.events import (
     ReviewDismissed,
     ReviewSubmitted,
     RulesObserved,
+    TeamObserved,
 )
 from ledger.ingest import Outcome
 from ledger.jsontext import Fault, Value
@@ -546,6 +547,87 @@ def test_a_ruleset_is_told_for_the_branches_that_it_names() -> None:
 def test_a_ruleset_that_excludes_branches_is_left_to_the_api() -> None:
     conditions = {"ref_name": {"include": ["~ALL"], "exclude": ["refs/heads/main"]}}
     assert delivered("repository_ruleset", a_ruleset(conditions=conditions)) == []
+
+
+# -- answers of the API with their addresses -----------------------------------------------------
+
+API = "https://api.github.com"
+AT = "2026-11-20T12:00:00Z"
+SUITE = {
+    "id": 21,
+    "ref": "refs/heads/main",
+    "before_sha": BASE,
+    "after_sha": MERGE,
+    "actor_name": "mona",
+    "pushed_at": AT,
+    "result": "bypass",
+    "rule_evaluations": [
+        {"rule_type": "pull_request", "enforcement": "active", "result": "fail"},
+        {"rule_type": "deletion", "enforcement": "active", "result": "pass"},
+    ],
+}
+
+
+def test_a_kept_rule_suite_says_which_rules_a_push_passed_over() -> None:
+    address = f"{API}/repos/Acme/infra/rulesets/rule-suites/21"
+    [event] = answered({"url": address, "body": SUITE}, TRACKED)
+    assert event.key == f"{FORGE}/ref/refs/heads/main/pushed/{BASE}..{MERGE}"
+    data = event.data
+    assert isinstance(data, RefPushed)
+    assert (data.repository, data.result, data.bypassed) == ("infra", "bypass", ["pull_request"])
+
+
+def test_kept_members_of_a_team_are_told_with_the_time_of_the_answer() -> None:
+    address = "https://ghe.example/api/v3/orgs/acme/teams/Platform/members?per_page=100"
+    body = [user("mona"), user("bob")]
+    [event] = answered({"url": address, "at": AT, "body": body})
+    assert event.key == f"ghe.example/team/acme/platform/{AT}"
+    data = event.data
+    assert isinstance(data, TeamObserved)
+    assert (data.team, data.at) == ("acme/platform", AT)
+    assert [one.login for one in data.members] == ["bob", "mona"]
+
+
+@pytest.mark.parametrize(
+    ("body", "found", "approvals"),
+    [
+        ({"required_pull_request_reviews": {"required_approving_review_count": 2}}, True, 2),
+        ({"message": "Branch not protected", "status": "404"}, False, None),
+    ],
+)
+def test_kept_branch_protection_is_told_whether_there_is_any(
+    body: Json, found: bool, approvals: int | None
+) -> None:
+    address = f"{API}/repos/acme/infra/branches/release%2F1/protection"
+    [event] = answered({"url": address, "at": AT, "body": body})
+    rules = event.data
+    assert isinstance(rules, RulesObserved)
+    assert (rules.branch, rules.at, rules.found) == ("release/1", AT, found)
+    assert rules.approvals_required == approvals
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"url": f"{API}/orgs/acme/teams/x/members", "body": []}, '"at" is missing'),
+        ({"url": f"{API}/orgs/acme/teams/x/members", "at": AT, "body": {}}, "no list"),
+        ({"url": f"{API}/orgs/acme/teams/x", "at": AT, "body": {}}, "not known here"),
+        ({"url": f"{API}/repos/acme/infra/hooks", "body": []}, "not known here"),
+        ({"url": "ftp://x", "body": []}, "not known here"),
+        (
+            {
+                "url": f"{API}/repos/acme/infra/branches/main/protection",
+                "at": AT,
+                "body": {"message": "Not Found"},
+            },
+            "an error that the forge answered: Not Found",
+        ),
+        ({"url": f"{API}/repos/acme/infra/rulesets/rule-suites/1", "body": []}, "no JSON object"),
+    ],
+)
+def test_a_kept_answer_that_tells_nothing_says_why(value: Any, reason: str) -> None:
+    with pytest.raises(SourceError, match=reason):
+        answered(value)
 
 
 # -- answers of the API --------------------------------------------------------------------------

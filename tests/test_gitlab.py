@@ -24,9 +24,10 @@ from ledger.events import (
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources import Import, Stored, Tools
+from ledger.sources import Import
 from ledger.sources.gitlab import authentic, events_from_value, identify, signed_at
 from ledger.testing import Ledger, make_ledger
+from ledger.testing.payloads import altered, bare_tools
 
 Json = dict[str, Any]
 OLD, HEAD, MERGE, SQUASH = "a" * 40, "b" * 40, "d" * 40, "e" * 40
@@ -77,10 +78,6 @@ def ledger(tmp_path: Path, database_url: str) -> Ledger:
 @pytest.fixture
 def plain(tmp_path: Path) -> Ledger:
     return make_ledger(tmp_path / "plain", TRACKED)
-
-
-def told(ledger: Ledger, kind: type[Any]) -> list[Any]:
-    return [one.data for one in ledger.events(kind)]
 
 
 def imported(ledger: Ledger, tmp_path: Path, *bodies: Any) -> None:
@@ -151,7 +148,7 @@ def test_an_approval_at_an_older_head_is_stale(ledger: Ledger, tmp_path: Path) -
 )
 def test_what_landed(plain: Ledger, tmp_path: Path, given: Json, landed: str) -> None:
     imported(plain, tmp_path, hook("merge", "bob", 9, **given))
-    (merged,) = told(plain, PullRequestMerged)
+    (merged,) = plain.facts(PullRequestMerged)
     assert merged.merge_commit == landed
 
 
@@ -200,7 +197,7 @@ def test_an_approval_after_the_merge_is_none(plain: Ledger, tmp_path: Path) -> N
 
 def test_the_commit_of_an_approval_is_marked_as_deduced(plain: Ledger, tmp_path: Path) -> None:
     imported(plain, tmp_path, APPROVED)
-    (review,) = told(plain, ReviewSubmitted)
+    (review,) = plain.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (HEAD, True)
 
 
@@ -225,7 +222,7 @@ def test_a_push_tells_who_pushed_what(plain: Ledger, tmp_path: Path) -> None:
     assert event.actor is not None
     assert event.actor.login == "bob"
     assert event.key.endswith(f"/prod/ref/refs/heads/main/pushed/{OLD}..{HEAD}")
-    first, second, third = told(plain, RefPushed)
+    first, second, third = plain.facts(RefPushed)
     assert (first.commits, first.commit_count) == ([MERGE, HEAD], 25)
     assert (second.before, second.pusher_is_bot) == ("", True)
     assert (third.before, third.after) == (OLD, "")
@@ -248,7 +245,7 @@ def pipeline(status: str) -> Json:
 
 def test_a_pipeline_is_a_check_once_it_ended(plain: Ledger, tmp_path: Path) -> None:
     imported(plain, tmp_path, *map(pipeline, ("pending", "running", "failed", "success")))
-    found = told(plain, CheckCompleted)
+    found = plain.facts(CheckCompleted)
     assert [(one.name, one.commit, one.conclusion) for one in found] == [
         ("pipeline", HEAD, "failure"),
         ("pipeline", HEAD, "success"),
@@ -259,7 +256,7 @@ def test_a_pipeline_is_a_check_once_it_ended(plain: Ledger, tmp_path: Path) -> N
 def test_deliveries_that_somebody_saved_with_their_headers(plain: Ledger, tmp_path: Path) -> None:
     headers = {"X-Gitlab-Event": "Push Hook", "X-Gitlab-Event-UUID": "u-1"}
     imported(plain, tmp_path, {"headers": headers, "body": json.dumps(PUSH)})
-    (push,) = told(plain, RefPushed)
+    (push,) = plain.facts(RefPushed)
     assert push.push == "u-1"
 
 
@@ -375,38 +372,11 @@ def test_the_id_of_a_signed_delivery_is_the_one_that_is_signed() -> None:
 # -- anything ------------------------------------------------------------------------------------
 
 
-def tools() -> Tools:
-    def nothing(*_: Any) -> Any:
-        raise AssertionError("not needed")
-
-    return Tools(
-        now="2026-03-01T12:00:00Z",
-        prepare=nothing,
-        redact=lambda text: text,
-        fingerprint=lambda value: value.hex(),
-        store=lambda _name, _data: Stored("sha256:" + "0" * 64, []),
-        repository=lambda _: "prod",
-    )
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
-
-
 @given(st.data())
 def test_any_part_of_a_payload_may_be_anything(data: st.DataObject) -> None:
-    bodies = [OPENED, APPROVED, MERGED, PUSH, pipeline("failed"), answer()]
-    body = json.loads(json.dumps(data.draw(st.sampled_from(bodies))))
-    inside = body.get("object_attributes", body)
-    where = data.draw(st.sampled_from([body, inside]))
-    where[data.draw(st.sampled_from(sorted(where)))] = data.draw(JSON)
+    body = altered(data, [OPENED, APPROVED, MERGED, PUSH, pipeline("failed"), answer()])
     try:
-        batch = events_from_value(Value("line 1", compact(body), body), tools())
+        batch = events_from_value(Value("line 1", compact(body), body), bare_tools())
     except SourceError:
         return
     assert len(batch.events) + batch.ignored == 1
@@ -418,9 +388,9 @@ def test_recorded_webhooks_of_gitlab_are_understood(corpus: Path, tmp_path: Path
     folder = corpus / "fixtures/forge-webhooks"
     files = sorted(file for file in folder.glob("*gitlab/*.json"))
     assert len(files) > 40
-    shell.import_files(ledger.settings, "gitlab", Import(files=files), clock=lambda: ledger.now)
+    ledger.hand_over("gitlab", *files)
     gaps = [one.data.detail for one in ledger.events() if isinstance(one.data, CollectorGap)]
-    merged = [one.data for one in ledger.events() if isinstance(one.data, PullRequestMerged)]
+    merged = ledger.facts(PullRequestMerged)
     why = "it has no usable number of a pull request or review"
     assert gaps == [f"group_merge_request.json, line 1: {why}"]  # an invented one, without `iid`
     assert {one.merge_commit[:12] for one in merged} == {"78a76ee6b499"}

@@ -33,7 +33,7 @@ from ledger.events import (
 from ledger.sources import Import
 from ledger.store.inbox import Inbox
 from ledger.testing import Ledger, make_ledger
-from ledger.testing.servers import Asked, Reply, WebServer, web_server
+from ledger.testing.servers import Asked, Reply, WebServer, emulated
 
 Json = dict[str, Any]
 MERGE, SQUASH, BASE = "d" * 40, "e" * 40, "c" * 40
@@ -206,9 +206,7 @@ def after(asked: Asked) -> str:
 
 @pytest.fixture
 def forge() -> Iterator[Forge]:
-    with web_server(lambda _: Reply()) as server:
-        forge = Forge(server)
-        server.answer = forge.answer
+    with emulated(Forge) as forge:
         yield forge
 
 
@@ -231,10 +229,6 @@ def verdicts(ledger: Ledger) -> list[tuple[Any, ...]]:
 def reviews(ledger: Ledger) -> list[tuple[Any, ...]]:
     sql = "select reviewer, state, commit_sha, counts, reason from reviews order by submitted_at"
     return ledger.rows(sql)
-
-
-def told(ledger: Ledger, kind: type[Any]) -> list[Any]:
-    return [one.data for one in ledger.events(kind)]
 
 
 def asked_of(forge: Forge, what: str) -> list[str]:
@@ -276,7 +270,7 @@ def test_the_head_of_an_approval_is_deduced_from_the_versions_and_says_so(
     forge.push(1, "ann")
     forge.merge(1)
     ledger.grow()
-    (review,) = told(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == (sha(100), True)
     (row,) = reviews(ledger)
     assert row[:4] == ("bob", "approved", sha(100), 0)
@@ -291,7 +285,7 @@ def test_without_versions_it_is_not_known_at_which_head_it_was_approved(
     forge.merge(1)
     forge.versions[1] = []
     ledger.grow()
-    (review,) = told(ledger, ReviewSubmitted)
+    (review,) = ledger.facts(ReviewSubmitted)
     assert (review.commit, review.commit_deduced) == ("", False)
     assert verdicts(ledger) == [(1, "merged", "unapproved")]
 
@@ -376,7 +370,7 @@ def test_who_pushed_is_told_by_the_note_about_the_push(forge: Forge, ledger: Led
     assert push.key.endswith(f"/pull/1/pushed/{sha(100)}..{sha(101)}")
     (row,) = reviews(ledger)
     assert row[4].startswith("contributor: ")
-    (listed,) = told(ledger, PullRequestListed)
+    (listed,) = ledger.facts(PullRequestListed)
     assert [one.commit for one in listed.commits] == [sha(100), sha(101)]
     assert [one.author.email for one in listed.commits] == ["ann@example.org", "bob@example.org"]
 
@@ -434,7 +428,7 @@ def test_what_landed(forge: Forge, ledger: Ledger, landed: Json, commit: str, me
     forge.open(1)
     forge.merge(1, **landed)
     ledger.grow()
-    (merged,) = told(ledger, PullRequestMerged)
+    (merged,) = ledger.facts(PullRequestMerged)
     assert (merged.merge_commit, merged.method) == (commit, method)
 
 
@@ -448,7 +442,7 @@ def test_the_pipeline_of_the_head_is_a_check(forge: Forge, ledger: Ledger) -> No
         "finished_at": forge.now(),
     }
     ledger.grow()
-    (check,) = told(ledger, CheckCompleted)
+    (check,) = ledger.facts(CheckCompleted)
     assert (check.commit, check.name, check.conclusion) == (sha(100), "pipeline", "failure")
 
 
@@ -560,7 +554,7 @@ def test_an_approval_that_no_webhook_told_is_a_gap(forge: Forge, ledger: Ledger)
     deliveries.drain(ledger.settings, clock=lambda: now)
     ledger.clock = START + timedelta(hours=5)
     ledger.grow()
-    (gap,) = told(ledger, CollectorGap)
+    (gap,) = ledger.facts(CollectorGap)
     assert gap.kind == "undelivered"
     assert gap.detail.startswith(f"review/2/bob/approved/{sha(200)} of ")
 
@@ -688,7 +682,7 @@ def test_what_the_token_may_not_see_is_a_gap(forge: Forge, ledger: Ledger) -> No
         else forge.answer(asked)
     )
     ledger.grow()
-    details = [one.detail for one in told(ledger, CollectorGap)]
+    details = [one.detail for one in ledger.facts(CollectorGap)]
     assert details == [
         "pull request 1 of 127.0.0.1/infra/live/prod: it is not shown to us",
         "pull request 2 of 127.0.0.1/infra/live/prod: its notes are not shown to us",
@@ -773,7 +767,7 @@ def test_rules_are_told_when_they_are_others(forge: Forge, ledger: Ledger) -> No
     ]
     forge.members = [user("cid"), user("bob"), user("ann")]
     ledger.grow()
-    rules = {(one.branch, one.ruleset): one for one in told(ledger, RulesObserved)}
+    rules = {(one.branch, one.ruleset): one for one in ledger.facts(RulesObserved)}
     assert len(rules) == 5
     main = rules["main", "branch protection"]
     assert (main.pull_request_required, main.bypassers) == (True, ["role:maintainer"])
@@ -787,7 +781,7 @@ def test_rules_are_told_when_they_are_others(forge: Forge, ledger: Ledger) -> No
     approvals = rules["main", "approval rule 2"]
     assert approvals.approvals_required == 2
     assert approvals.approvers == ["bob", "team:infra/security"]
-    (team,) = told(ledger, TeamObserved)
+    (team,) = ledger.facts(TeamObserved)
     assert (team.team, [one.login for one in team.members]) == (
         "infra/security",
         ["ann", "bob", "cid"],
@@ -796,7 +790,7 @@ def test_rules_are_told_when_they_are_others(forge: Forge, ledger: Ledger) -> No
     forge.rules.pop()
     forge.branches[0]["code_owner_approval_required"] = False
     ledger.grow()
-    changed = told(ledger, RulesObserved)[5:]
+    changed = ledger.facts(RulesObserved)[5:]
     assert [(one.branch, one.ruleset, one.found) for one in changed] == [
         ("main", "branch protection", True),
         ("main", "approval rule 2", False),
@@ -817,11 +811,11 @@ def test_without_the_paid_tier_no_approvals_are_known_to_be_required(
 ) -> None:
     forge.branches = [protected("prod", NOBODY)]
     ledger.grow()
-    prod, main = told(ledger, RulesObserved)
+    prod, main = ledger.facts(RulesObserved)
     assert (prod.approvals_required, prod.dismisses_stale) == (None, None)
     assert {one.ruleset for one in (prod, main)} == {"branch protection"}
     assert (main.branch, main.found) == ("main", False)
-    assert told(ledger, CollectorGap) == []
+    assert ledger.facts(CollectorGap) == []
 
 
 def test_rules_that_the_token_may_not_see_are_one_gap(forge: Forge, ledger: Ledger) -> None:
@@ -830,7 +824,7 @@ def test_rules_that_the_token_may_not_see_are_one_gap(forge: Forge, ledger: Ledg
     )
     ledger.grow()
     ledger.grow()
-    (gap,) = told(ledger, CollectorGap)
+    (gap,) = ledger.facts(CollectorGap)
     assert gap.detail.startswith("the rules of 127.0.0.1/infra/live/prod: ")
 
 
@@ -874,7 +868,7 @@ def test_without_a_token_neither_rules_nor_approvals_are_asked_for(
     forge.open(1)
     ledger.grow()
     assert asked_of(forge, "approvals") == asked_of(forge, "protected") == []
-    assert told(ledger, CollectorGap) == []
+    assert ledger.facts(CollectorGap) == []
 
 
 # -- recorded answers ------------------------------------------------------------------------------
@@ -890,10 +884,10 @@ def test_recorded_merge_requests_of_gitlab_com(corpus: Path, tmp_path: Path) -> 
     ledger = make_ledger(tmp_path / "ledger")
     given = Import(files=[tmp_path / "rows.json"])
     shell.import_files(ledger.settings, "gitlab", given, clock=lambda: ledger.now)
-    assert told(ledger, CollectorGap) == []
+    assert ledger.facts(CollectorGap) == []
     states = dict(ledger.rows("select state, count(*) from pull_requests group by state"))
     assert (sum(states.values()), states["merged"]) == (18, 10)  # one of them squashed, too
-    merged = {one.pull_request.number: one for one in told(ledger, PullRequestMerged)}
+    merged = {one.pull_request.number: one for one in ledger.facts(PullRequestMerged)}
     assert (merged[14].merge_commit[:8], merged[14].method) == ("21840a7e", "merge")
 
 

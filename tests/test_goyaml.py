@@ -185,11 +185,19 @@ def test_a_key_is_text_as_sigs_k8s_io_yaml_makes_it(written: str, key: str) -> N
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["null: 1", "~: 1", ": 1", "18446744073709551615: 1", "? [a]\n: 1", "{a: 1}: 1", "? *a\n: 1"],
+    ("text", "reason"),
+    [
+        ("null: 1", "a mapping key may not be null"),
+        ("~: 1", "a mapping key may not be null"),
+        (": 1", "while parsing a block mapping, did not find expected key"),
+        ("18446744073709551615: 1", "the mapping key 18446744073709551615 does not fit 64 bits"),
+        ("? [a]\n: 1", "a mapping key must be a scalar"),
+        ("{a: 1}: 1", "a mapping key must be a scalar"),
+        ("? *a\n: 1", 'unknown anchor "a"'),
+    ],
 )
-def test_a_key_that_json_cannot_have_is_refused(text: str) -> None:
-    refused(f"{text}\n")
+def test_a_key_that_json_cannot_have_is_refused(text: str, reason: str) -> None:
+    assert refused(f"{text}\n") == f"line 1: {reason}"
 
 
 def test_a_duplicate_key_is_warned_of_and_the_last_value_counts() -> None:

@@ -789,3 +789,6 @@ def test_the_command_tells_who_an_address_is_and_why(
     assert [one["person"] for one in everybody if one["bot"]] == ["github.com/argus", RENOVATE]
     with pytest.raises(NotFoundError, match="nobody is called 'zoe'"):
         CliRunner().invoke(cli, ["people", "zoe"], catch_exceptions=False, standalone_mode=False)
+    with pytest.raises(NotFoundError, match="nobody is called 'mon'") as near:
+        CliRunner().invoke(cli, ["people", "mon"], catch_exceptions=False, standalone_mode=False)
+    assert near.value.hint.endswith("Perhaps: github.com/mona, mona@old.example.org.")

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ledger import standalone
-from ledger.cli import main
 from ledger.testing import make_ledger, make_repo, track
-
-Run = Callable[..., tuple[int, str, str]]
+from ledger.testing.programs import Run
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the program in the folder of a small ledger."""
     repo = make_repo(tmp_path / "r.git")
     for number in range(3):
         repo.commit({"a.yaml": f"kind: Namespace\nmetadata: {{name: n{number}}}\n"}, f"{number}")
     make_ledger(tmp_path / "ledger", track(repo)).grow()
     monkeypatch.chdir(tmp_path / "ledger")
-    monkeypatch.delenv("LEDGER_CONFIG", raising=False)
-    monkeypatch.setenv("LEDGER_TRACEBACK", "1")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ledger", *map(str, arguments)])
-        monkeypatch.setattr(sys, "stdin", io.StringIO())
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        return code, *capsys.readouterr()
-
-    return call
+    return run
 
 
 def tamper(*statements: str) -> None:

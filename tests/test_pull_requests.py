@@ -922,7 +922,9 @@ def test_the_recorded_stale_approval_is_found_stale(
     # Two are of a CONTRIBUTOR who merged them, too: somebody whose membership is not public.
     assert dict(counted)["approved"] == 28
     assert ledger.rows("select count(*) from pull_requests where state = 'merged'") == [(40,)]
-    given = "select count(distinct number || repository || url) from reviews where state = 'approved'"
+    given = (
+        "select count(distinct number || repository || url) from reviews where state = 'approved'"
+    )
     assert ledger.rows(given) == [(33,)]
     both = "select state, dismissed, counts from reviews where dismissed = 1 order by number"
     assert ledger.rows(both) == [("approved", 1, 0), ("approved", 1, 0)]

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ledger import demo
-from ledger.cli import cli
+from ledger.cli import cli, pulls
 from ledger.errors import AmbiguousError, NotFoundError
-from ledger.queries.pulls import find_pull_request
+from ledger.queries.pulls import Check, find_pull_request
 from ledger.store import Store
 from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
 
@@ -58,13 +58,23 @@ def test_an_approved_pull_request_from_its_author_to_production(pr: Pr) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "word"), [(12, "stale"), (16, "self"), (19, "dismissed"), (20, "after_merge")]
+    ("number", "word"),
+    [
+        (12, "stale"),
+        (16, "self"),
+        (19, "dismissed"),
+        (20, "after_merge"),
+        (23, "not_code_owner"),
+        (24, "co_author"),
+        (26, "self"),
+    ],
 )
 def test_why_a_review_does_not_count(pr: Pr, number: int, word: str) -> None:
     one = told(pr, number)
     assert one["approval"]["verdict"] == "unapproved"
     refused = [each for each in one["reviews"] if not each["counts"]]
     assert word in {each["reason"].partition(":")[0] for each in refused}
+    assert one["refusal"] == word
 
 
 def test_a_pull_request_that_was_never_merged(pr: Pr) -> None:
@@ -79,10 +89,52 @@ def test_the_text_says_it_in_the_order_of_events(pr: Pr) -> None:
     labels = [line[2:12].strip() for line in lines[1:] if line[2:3].strip()]
     assert lines[0].startswith("#17 Payments: say who owns the policy  merged")
     assert labels == [
-        "author", "head", "review", "approval", "merged", "landed", "deployed", "deployed",
+        "author", "head", "review", "rules", "approval", "merged", "landed", "deployed", "deployed",
         "evidence",
     ]  # fmt: skip
     assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize(
+    ("number", "lines"),
+    [
+        (15, ["priya-r requested changes at 4c9f791407e3: it stands"]),
+        (19, ["does not count (dismissed): by tom-o at 2025-09-24T09:58:00Z"]),
+        (20, ["does not count (after_merge): given after the merge"]),
+        (
+            23,
+            [
+                "terraform plan by github-actions: success review 2025-09-29T10:58:00Z jonas-w",
+                "in force then: 1 approval; code owners",
+                "by #27, ",
+            ],
+        ),
+        (25, ["jonas-w: 1 later push", "merging it into the base gives the very tree that merged"]),
+        (27, ["reverts #23, "]),
+    ],
+)
+def test_an_auditor_reads_what_became_of_each_review_and_what_the_rules_demanded(
+    pr: Pr, number: int, lines: list[str]
+) -> None:
+    said = " ".join(pr(str(number)).stdout.split())
+    assert not [line for line in lines if line not in said]
+
+
+def test_a_check_says_whether_it_had_ended_by_the_merge() -> None:
+    def told(conclusion: str, at_merge: str) -> str:
+        one = Check(
+            name="plan",
+            app="plan",
+            conclusion=conclusion,
+            completed_at="2025-09-30T10:00:00Z",
+            at_merge=at_merge,
+            evidence_position=1,
+        )
+        return pulls._check(one, True).split("plan: ")[1]
+
+    assert told("success", "success") == "success"
+    assert told("success", "failure") == "success; failure by the merge"
+    assert told("success", "") == "success; after the merge"
 
 
 def test_what_reached_the_branch_without_an_approval_stands_in_the_log_with_its_reason(

@@ -43,7 +43,8 @@ from ledger.queries.timeline import timeline
 from ledger.reports.issue import issue
 from ledger.store import inbox as inbox_module
 from ledger.store.drivers import driver_url
-from ledger.store.inbox import DONE, FAILED, WAITING, Count, Inbox, Kind, file_of
+from ledger.store.inbox import DONE, FAILED, WAITING, Inbox, file_of
+from ledger.store.refusals import Count, Kind, RefusalCounts
 from ledger.testing import Ledger, make_ledger
 from ledger.web import bodies, serving, webhooks
 from ledger.web.app import build_app
@@ -144,7 +145,7 @@ def refusals(ledger: Ledger) -> list[tuple[Any, ...]]:
     """(sender, reason, requests) of what is counted and not yet told."""
     with Inbox.open(ledger.settings.database_url) as inbox:
         return inbox._connection.rows(
-            f"select sender, reason, requests from {inbox._refusals} order by reason"
+            f"select sender, reason, requests from {inbox.beside('refusal')} order by reason"
         )
 
 
@@ -658,7 +659,7 @@ def test_every_reason_to_refuse_can_be_told(small: Ledger) -> None:
     url = small.settings.database_url
     with Inbox.open(url) as inbox:
         at = small.now
-        inbox.refuse(
+        inbox.refused.add(
             {Kind("github", one, at[:13]): Count(1, at, at) for one in deliveries.REFUSALS}
         )
     small.clock += timedelta(hours=2)
@@ -676,7 +677,7 @@ def test_a_crash_between_telling_and_forgetting_tells_nothing_twice(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Inbox, "forget", crash)
+        patched.setattr(RefusalCounts, "forget", crash)
         with pytest.raises(KeyboardInterrupt):
             drain(ledger)
     assert len(gaps(ledger)) == len(refusals(ledger)) == 1
@@ -691,7 +692,7 @@ def test_what_is_counted_after_its_hour_was_told_is_told_besides(ledger: Ledger)
     first = ledger.clock
     ledger.clock += timedelta(hours=2)
     with Inbox.open(ledger.settings.database_url) as inbox:
-        assert len(inbox.refusals("2025-01-01T02")) == 1
+        assert len(inbox.refused.final("2025-01-01T02")) == 1
     ledger.clock = first
     refuse(to, "unsigned")
     ledger.clock += timedelta(hours=2)
@@ -709,7 +710,7 @@ def test_many_count_and_tell_at_once_and_no_request_is_lost(ledger: Ledger) -> N
             deliveries.drain(ledger.settings, clock=lambda: late)
         else:
             with Inbox.open(url) as inbox:
-                inbox.refuse({Kind("github", "unsigned", early[:13]): Count(1, early, early)})
+                inbox.refused.add({Kind("github", "unsigned", early[:13]): Count(1, early, early)})
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, range(30)))
@@ -722,13 +723,13 @@ def test_a_flood_of_refused_requests_costs_few_writes(
     small: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writes = []
-    refuse = Inbox.refuse
+    refuse = RefusalCounts.add
 
-    def counted(inbox: Inbox, found: Any) -> None:
+    def counted(counts: RefusalCounts, found: Any) -> None:
         writes.append(found)
-        refuse(inbox, found)
+        refuse(counts, found)
 
-    monkeypatch.setattr(Inbox, "refuse", counted)
+    monkeypatch.setattr(RefusalCounts, "add", counted)
 
     async def flood() -> None:
         counter = Counter(small.settings.database_url)
@@ -775,10 +776,10 @@ def test_an_inbox_of_before_counts_were_kept_is_upgraded(ledger: Ledger) -> None
     post(client(ledger), pull_request())
     url = ledger.settings.database_url
     with Inbox.open(url) as inbox:
-        inbox._connection.execute(f"drop table {inbox._refusals}")
+        inbox._connection.execute(f"drop table {inbox.beside('refusal')}")
     assert drain(ledger).read == 1
     with Inbox.open(url) as inbox:
-        inbox._connection.execute(f"drop table {inbox._refusals}")
+        inbox._connection.execute(f"drop table {inbox.beside('refusal')}")
     refuse(client(ledger), "unsigned")
     assert refusals(ledger) == [("github", "unsigned", 1)]
 
@@ -1027,7 +1028,7 @@ def test_ingest_says_what_could_not_be_read_and_what_was_refused(small: Ledger) 
     )
     assert done.stderr == "deliveries: 1 could not be read, see the view gaps\n"
     with Inbox.open(small.settings.database_url) as inbox:
-        inbox.refuse({Kind("github", "unsigned", "9999"): Count(1, "9999", "9999")})
+        inbox.refused.add({Kind("github", "unsigned", "9999"): Count(1, "9999", "9999")})
     done = run_ingest(small)
     assert done.exit_code == 0
     assert "1 refused in an hour that is not over" in done.stdout

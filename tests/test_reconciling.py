@@ -18,6 +18,7 @@ from ledger.instants import FORMAT, moment
 from ledger.reconciling import KIND, Reconciler, reconciling
 from ledger.registry import sources
 from ledger.sources import Import
+from ledger.store import heard
 from ledger.store.inbox import Inbox
 from ledger.testing import Ledger, make_ledger
 from ledger.testing.github import Delivery, Github, github
@@ -223,6 +224,51 @@ def test_a_ledger_without_deliveries_keeps_no_notes(forge: Github, ledger: Ledge
     assert read(forge, ledger) == []
     assert Inbox.find(ledger.settings.database_url) is None
     assert isinstance(Reconciler("github", frozenset(), None), Reconciler)
+
+
+# -- what is kept to know it ------------------------------------------------------------------------
+
+
+def test_notes_older_than_can_matter_are_dropped_and_nothing_is_called_lost_for_it(
+    forge: Github, on_both: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heard, "MOST_OLD", 0)
+    long_ago = merged(forge, 1, 2, 3)
+    deliver(on_both, *(one for told in long_ago for one in told))
+    assert noted(on_both) == [1, 1, 2, 2, 3, 3]
+    forge.clock += timedelta(days=89)
+    deliver(on_both, *merged(forge, 4)[0])
+    assert noted(on_both) == [1, 1, 2, 2, 3, 3, 4, 4]
+    forge.clock += timedelta(days=2)
+    deliver(on_both, *merged(forge, 5)[0])
+    assert noted(on_both) == [3, 4, 4, 5, 5]  # the last one before stays
+    assert read(forge, on_both) == []
+
+
+def test_a_loss_since_the_last_old_note_is_still_found(
+    forge: Github, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heard, "MOST_OLD", 0)
+    deliver(ledger, *merged(forge, 1)[0])
+    merged(forge, 2)
+    forge.clock += timedelta(days=200)
+    deliver(ledger, *merged(forge, 3)[0])
+    assert noted(ledger) == [1, 3, 3]
+    assert "pull/2/merged" in {gap.detail.partition(" of ")[0] for gap in read(forge, ledger)}
+
+
+def test_few_old_notes_are_let_stand(forge: Github, ledger: Ledger) -> None:
+    deliver(ledger, *(one for told in merged(forge, 1, 2, 3) for one in told))
+    forge.clock += timedelta(days=200)
+    deliver(ledger, *merged(forge, 4)[0])
+    assert noted(ledger) == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def noted(ledger: Ledger) -> list[int]:
+    """The numbers of the pull requests that deliveries are noted to have told of."""
+    with Inbox.open(ledger.settings.database_url) as inbox:
+        keys = inbox.connection.rows(f"select key from {inbox.beside('heard')} where live = 1")
+    return sorted(int(key.split("/pull/")[1].split("/")[0]) for (key,) in keys)
 
 
 # -- in any order ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -283,7 +284,7 @@ def test_what_the_rules_demanded_at_the_merge_decides(
     if verdict == "unapproved":
         assert shown(quick, "refusal, reason, approvers, approved_at") == (
             "too_few",
-            "approved by bob, but the rules demand 2 by anybody else, and 1 counts",
+            "approved by bob, but the rules demand 2 approvals by anybody else, and 1 counts",
             "bob",
             None,
         )
@@ -411,8 +412,8 @@ def test_gitlab_counts_by_section(quick: Ledger) -> None:
     tell(quick, reviewed("bob"))
     assert shown(quick, "approval, reason") == (
         "unapproved",
-        "approved by bob, but the rules demand 2 by a code owner of app.yaml in Ops (@acme/platform), "
-        "and 1 counts",
+        "approved by bob, but the rules demand 2 approvals by a code owner of app.yaml in Ops "
+        "(@acme/platform), and 1 counts",
     )
     tell(quick, reviewed("carol"))
     assert shown(quick) == ("approved", "")
@@ -567,6 +568,33 @@ def test_a_review_told_without_an_id_gives_way_to_the_list_that_has_it(ledger: L
     tell(ledger, listing, reviewed("bob", 30, review="9", commit=sha("old")))
     assert shown(ledger) == ("unapproved", "stale")
     assert ledger.rows("select review, deduced from reviews") == [("9", 0)]
+
+
+@pytest.mark.parametrize(
+    ("by", "state", "submitted_at", "is_that"),
+    [
+        ("bob", "approved", "2026-09-01T09:31:00Z", True),
+        ("bob", "approved", "2026-09-01T09:29:00Z", True),
+        ("bob", "approved", "2026-09-01T09:31:01Z", False),
+        ("bob", "approved", "2026-09-01T09:28:59Z", False),
+        ("dave", "approved", "2026-09-01T09:30:00Z", False),
+        ("bob", "commented", "2026-09-01T09:30:00Z", False),
+    ],
+)
+def test_a_review_told_without_an_id_is_the_one_with_an_id_that_said_the_same_in_that_minute(
+    quick: Ledger, by: str, state: str, submitted_at: str, is_that: bool
+) -> None:
+    passing = reviewed("bob", 30, review="passing", provisional=True)
+    named = reviewed(by, 30, state, review="9")
+    tell(quick, merged(), passing, msgspec.structs.replace(named, submitted_at=submitted_at))
+    reviews = quick.rows("select review from reviews order by review")
+    assert reviews == ([("9",)] if is_that else [("9",), ("passing",)])
+
+
+def test_reviews_told_without_an_id_do_not_give_way_to_each_other(quick: Ledger) -> None:
+    two = [reviewed("bob", 30, review=name, provisional=True) for name in ("x", "y")]
+    tell(quick, merged(), *two)
+    assert quick.rows("select count(*) from reviews") == [(2,)]
 
 
 def test_a_head_that_is_cut_short_is_the_same_head(quick: Ledger) -> None:

@@ -276,6 +276,21 @@ def test_a_delivery_without_a_signature_is_refused(ledger: Ledger, sender: Sende
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("sender", [SENDERS["github"]], ids=["github"])
+@pytest.mark.parametrize(
+    "name", ["X-Gitea-Event", "X-Gitea-Delivery", "X-Forgejo-Signature", "X-Gogs-Event-Type"]
+)
+def test_a_forge_that_sends_the_headers_of_github_too_is_not_taken_for_it(
+    ledger: Ledger, sender: Sender, name: str
+) -> None:
+    body = json.dumps(sender.body).encode()
+    refused = post(ledger, sender, body, **{name: "x"})
+    assert refused.status_code == 400
+    deliveries.drain(ledger.settings, clock=lambda: ledger.now)
+    assert ledger.events(PullRequestMerged) == []
+    assert post(ledger, sender, body).status_code == 202
+
+
 @pytest.mark.parametrize("sender", [SENDERS["gitlab signature"]], ids=["gitlab signature"])
 def test_what_was_signed_long_ago_is_refused_and_counted(ledger: Ledger, sender: Sender) -> None:
     body = json.dumps(sender.body).encode()

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
-import os
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
 
-from ledger import contents
-from ledger.cli import main
 from ledger.config import EnvironmentSettings
-from ledger.contents import Content, digest_text
+from ledger.contents import Content
 from ledger.errors import AmbiguousError, NotFoundError
 from ledger.events import (
-    Application,
     ApplicationCreated,
     ApplicationSource,
-    ClusterSurveyed,
     Event,
     Identity,
-    LiveObserved,
     LiveRemoved,
     NewEvent,
     PullRequest,
     PullRequestMerged,
     ReviewSubmitted,
-    ScopeCounted,
-    Sync,
     SyncApplied,
 )
 from ledger.queries import Trace
 from ledger.queries.deployed import where_live
 from ledger.queries.trace import Tracer
-from ledger.testing import BOB, Ledger, Repo, make_ledger, make_repo, track
+from ledger.testing import BOB, Ledger, Repo, facts, make_ledger, make_repo, track
+from ledger.testing.programs import Run
 
 DAY = datetime(2025, 1, 2, tzinfo=UTC)
 DEPLOYMENT = """apiVersion: apps/v1
@@ -140,17 +131,8 @@ class World:
         return made
 
     def application(self, path: str = "apps/api/prod", cluster: str = "prod") -> ApplicationSource:
-        source = ApplicationSource(url="https://git.example/infra", repository="infra", path=path)
-        made = Application(
-            cluster=cluster,
-            namespace="argocd",
-            name="api",
-            uid="1",
-            sources=[source],
-            destination=cluster,
-            destination_namespace="api",
-            automated=True,
-        )
+        source = facts.source(path)
+        made = facts.application(cluster=cluster, sources=[source])
         created = ApplicationCreated(application=made, observed_at=at("09:00"))
         self.ledger.tell(event(created, f"created {cluster}"))
         return source
@@ -158,17 +140,7 @@ class World:
     def sync(
         self, clock: str, revision: str, source: ApplicationSource, cluster: str = "prod"
     ) -> None:
-        sync = Sync(
-            cluster=cluster,
-            namespace="argocd",
-            application="api",
-            uid="1",
-            sources=[source],
-            revisions=[revision],
-            started_at=at(clock),
-            finished_at=at(clock),
-            automated=True,
-        )
+        sync = facts.sync(revision, at(clock), cluster=cluster, sources=[source])
         self.ledger.tell(event(SyncApplied(sync=sync), f"sync {cluster} {clock}"))
 
     def see(
@@ -190,17 +162,13 @@ class World:
             "kind": kind,
             "namespace": namespace,
             "name": name,
-            "observed_at": at(clock),
         }
         kept: list[Content] = []
-        data: Event = LiveRemoved(**identity)
+        data: Event = LiveRemoved(**identity, observed_at=at(clock))
         if body is not None:
-            kept = [contents.pack(msgspec.json.encode(body, order="sorted"))]
-            data = LiveObserved(
-                **identity, api_version="v1", content=digest_text(kept[0].digest), **more
-            )
-        scope = ScopeCounted(api_group=group, kind=kind, count=1)
-        look = ClusterSurveyed(cluster=cluster, observed_at=at(clock), scopes=[scope])
+            data, content = facts.observed(body, at(clock), **identity, api_version="v1", **more)
+            kept.append(content)
+        look = facts.looked(at(clock), kind, group, cluster)
         mark = f"{cluster} {kind} {name} {clock}"
         self.ledger.tell(event(data, f"live {mark}"), event(look, f"look {mark}"), contents=kept)
 
@@ -606,35 +574,10 @@ def test_kinds_are_named_as_in_kubectl(world: World) -> None:
 # -- on the command line -----------------------------------------------------------------------------
 
 
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Done]
-
-
 @pytest.fixture
-def run(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    for name in [name for name in os.environ if name.startswith("LEDGER_")]:
-        monkeypatch.delenv(name)
+def run(world: World, run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("LEDGER_CONFIG", str(world.ledger.settings.folder / "ledger.toml"))
-    monkeypatch.setenv("LEDGER_TRACEBACK", "1")
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def call(*words: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["ledger", *words])
-        monkeypatch.setattr(sys, "stdin", io.StringIO())
-        capsys.readouterr()
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        return Done(code, *capsys.readouterr())
-
-    return call
+    return run
 
 
 def test_the_text_puts_the_verdicts_first(world: World, run: Run) -> None:

@@ -22,7 +22,6 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import IO, Any
 
-import msgspec
 import pytest
 
 import ledger.gitio.processes
@@ -31,24 +30,17 @@ import ledger.merkle
 import ledger.preparing
 import ledger.projector
 import ledger.redaction
-from ledger import contents, registry
+from ledger import registry
 from ledger.cli import cli
 from ledger.config import EnvironmentSettings
-from ledger.contents import digest_text
 from ledger.events import (
-    Application,
     ApplicationCreated,
-    ApplicationSource,
-    ClusterSurveyed,
     Event,
-    LiveObserved,
     NewEvent,
-    ScopeCounted,
-    Sync,
     SyncApplied,
 )
 from ledger.store.drivers import SqliteConnection
-from ledger.testing import Ledger, Repo, make_ledger, make_repo, track
+from ledger.testing import Ledger, Repo, facts, make_ledger, make_repo, track
 
 STEPS = 120  # pull requests in the shorter history; the longer one has four times as many
 SERVICES = 8
@@ -176,18 +168,10 @@ class History:
 
 def run_in_cluster(ledger: Ledger, commit: str) -> None:
     """Tells of an application that synced a commit, and of the object that runs since."""
-    source = ApplicationSource(url="https://x/infra", repository="infra", path="apps/api-0")
-    named: dict[str, Any] = {
-        "cluster": "prod",
-        "namespace": "argocd",
-        "uid": "1",
-        "sources": [source],
-    }
-    application = Application(
-        name="api", destination="prod", destination_namespace="shop", automated=True, **named
-    )
+    source = facts.source("apps/api-0")
+    application = facts.application(sources=[source], destination_namespace="shop")
     at = "2025-01-01T00:30:00Z"
-    sync = Sync(application="api", revisions=[commit], started_at=at, finished_at=at, **named)
+    sync = facts.sync(commit, at, sources=[source], automated=False)
     body = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -198,23 +182,12 @@ def run_in_cluster(ledger: Ledger, commit: str) -> None:
         },
         "spec": {"replicas": 1},
     }
-    kept = contents.pack(msgspec.json.encode(body, order="sorted"))
-    live = LiveObserved(
-        cluster="prod",
-        api_group="apps",
-        kind="Deployment",
-        namespace="shop",
-        name="api-0",
-        observed_at=at,
-        api_version="apps/v1",
-        content=digest_text(kept.digest),
-    )
-    scope = ScopeCounted(api_group="apps", kind="Deployment", count=1)
+    live, kept = facts.observed(body, at, namespace="shop", name="api-0")
     told: list[Event] = [
         ApplicationCreated(application=application, observed_at=at),
         SyncApplied(sync=sync),
         live,
-        ClusterSurveyed(cluster="prod", observed_at=at, scopes=[scope]),
+        facts.looked(at, "Deployment"),
     ]
     events = [
         NewEvent(stream="test", key=f"told/{number}", source="test", data=one)
@@ -425,14 +398,14 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Works:
 
 WORK = """
 counted                         first  nothing      one  cluster     when  history    blame    trace   verify
-git                                27        1       26       26        -        -        -        -        -
-git KB                            324        6       17       17        -        -        -        -        -
-hashed KB                         173        -        2        2        -        -        -        -       77
+git                                30        1       26       26        -        -        -        -        -
+git KB                            327        6       17       17        -        -        -        -        -
+hashed KB                         169        -        2        2        -        -        -        -       77
 messages                          229        -        2        2        -        -        -        -        -
 parsed                            174        -        3        3        4        7        4        -        -
-redacted                          211        -        3        3        -        -        -        -        -
-statements                        221       57      195      195       55      248       68       24      293
-steps                           17915      377      879      933      386     1145      351      168     1870
+redacted                          196        -        3        3        -        -        -        -        -
+statements                        219       15      188      188       33       40       32       27      293
+steps                           18407       93      966      975      319      355      319      175     1883
 tree KB                           477        -       41       51        -        -        -        -      540
 rows log_content                  304        -        2        2        -        -        -        -        -
 rows log_event                    565        -        6        6        -        -        -        -        -
@@ -451,6 +424,7 @@ rows model_link_claim             200        -        2        2        -       
 rows model_live_branch              2        -        2        2        -        -        -        -        -
 rows model_manifest_file          157        -        1        1        -        -        -        -        -
 rows model_patch                  122        -        1        1        -        -        -        -        -
+rows model_person_name              1        -        -        -        -        -        -        -        -
 rows model_pull_request           106        -        1        1        -        -        -        -        -
 rows model_ref_move               107        -        2        2        -        -        -        -        -
 rows model_reference               24        -        -        -        -        -        -        -        -
@@ -459,6 +433,7 @@ rows model_repository               1        -        -        -        -       
 rows model_resource                41        -        1        1        -        -        -        -        -
 rows model_resource_change        182        -        1        1        -        -        -        -        -
 rows model_revision               122        -        1        1        -        -        -        -        -
+rows model_revision_prefix        122        -        1        1        -        -        -        -        -
 rows model_touch                  559        -        4        4        -        -        -        -        -
 rows model_unnamed_revision        16        -        -        -        -        -        -        -        -
 rows source_state                   1        1        1        1        -        -        -        -        -

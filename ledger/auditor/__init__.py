@@ -129,9 +129,12 @@ def query(
     if not 0 < seconds <= 86_400:
         raise QueryError(f"A time limit of {seconds:g} seconds is not possible.")
     dialect, _ = _database(database_url)
-    checked = check(sql, contract, dialect)
-    with session(database_url, contract, seconds=seconds) as one:
-        return one.run(checked, limit=limit, seconds=seconds)
+    if dialect == "postgresql":  # no connection for a query that is refused
+        checked = check(sql, contract, dialect)
+        with session(database_url, contract, seconds=seconds) as one:
+            return one.run(checked, limit=limit, seconds=seconds)
+    with session(database_url, contract, seconds=seconds) as one:  # the child starts meanwhile
+        return one.run(check(sql, contract, dialect), limit=limit, seconds=seconds)
 
 
 def _database(url: str) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from ledger.cli import (
     questions,
     reports,
     server,
+    sources,
     trace,
     worker,
 )
@@ -41,7 +42,7 @@ def cli() -> None:
 
 for command in (
     commands.init,
-    commands.source,
+    sources.source,
     commands.ingest,
     imports.import_files,
     changes.changes,

@@ -9,7 +9,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.queries.pulls import PullRequest
+    from ledger.queries.pulls import Check, Opinion, PullRequest
 
 _COLOURS = {"approved": "green", "unapproved": "red", "unknown": "yellow"}
 _SHORT = 12
@@ -50,19 +50,18 @@ def story(one: PullRequest) -> Iterator[str]:
     into = f", into {visible(one.base)}" if one.base else ""
     yield f"  author     {visible(one.author) or 'not told'}{opened}{into}"
     for who in one.contributions:
-        counted = [(who.commits, "commit"), (who.pushes, "push")]
+        counted = [(who.commits, "commit"), (who.pushes, "later push")]
         said = " and ".join(_counted(*each) for each in counted if each[0])
-        yield f"  wrote      {visible(who.login) or 'somebody unknown'}: {said}"
+        yield f"  hand       {visible(who.login) or 'somebody unknown'}: {said}"
     if one.head_sha:
         what = "the head that merged" if one.merged_at else "the head as last seen"
         yield f"  head       {one.head_sha[:_SHORT]}  {what}"
-    for review in one.reviews:
-        at = f" at {review.commit_sha[:_SHORT]}" if review.commit_sha else ""
-        when = review.submitted_at or "at a time that is not told"
-        who_said = visible(review.reviewer) or "somebody unknown"
-        rules = "counts" if review.counts else "does not count"
-        reason = visible(review.reason)
-        yield f"  review     {when} {who_said} {review.state}{at}: {rules}, {reason}"
+    judged = [(review.submitted_at, _review(review)) for review in one.reviews]
+    judged += [(check.completed_at, _check(check, bool(one.merged_at))) for check in one.checks]
+    yield from (line for _, line in sorted(judged, key=lambda each: each[0]))
+    if one.merged_at and one.rules:
+        then = "" if one.rules.startswith("not known") else "in force then: "
+        yield f"  rules      {then}{visible(one.rules)}"
     verdict = click.style(one.approval.verdict, fg=_COLOURS.get(one.approval.verdict))
     reason = visible(one.approval.reason)
     at = f" at {one.approval.approved_at}" if one.approval.approved_at else ""
@@ -75,6 +74,45 @@ def story(one: PullRequest) -> Iterator[str]:
         yield f"  closed     at {one.closed_at}, not merged"
     yield from _after(one)
     yield f"  evidence   position {one.evidence_position}"
+
+
+def _review(one: Opinion) -> str:
+    """`TIME bob approved at 4c9f791407e3: counts, …`; of requested changes whether they stand."""
+    from ledger.cli.text import visible  # noqa: PLC0415
+
+    at = f" at {one.commit_sha[:_SHORT]}" if one.commit_sha else ""
+    when = one.submitted_at or "at a time that is not told"
+    who = visible(one.reviewer) or "somebody unknown"
+    word, _, why = visible(one.reason).partition(": ")
+    if one.counts:
+        became = f"counts, {visible(one.reason)}"
+    elif word == "dismissed" and one.dismissed_by:
+        became = f"does not count (dismissed): by {visible(one.dismissed_by)} at {why}"
+    elif word == one.state:  # it asked for changes, or only says that it was dismissed
+        became = why
+    elif one.state == "commented":
+        became = "says neither yes nor no"
+    else:
+        became = f"does not count ({word}): {why}"
+    return f"  review     {when} {who} {_SAID.get(one.state, visible(one.state))}{at}: {became}"
+
+
+_SAID = {
+    "changes_requested": "requested changes",
+    "dismissed": "gave a review that was dismissed",
+}
+
+
+def _check(one: Check, merged: bool) -> str:
+    """`TIME ci/build: success`, and where it ended another way by the merge, how."""
+    from ledger.cli.text import visible  # noqa: PLC0415
+
+    when = one.completed_at or "at a time that is not told"
+    app = f" by {visible(one.app)}" if one.app and one.app != one.name else ""
+    then = ""
+    if merged and one.at_merge != one.conclusion:
+        then = f"; {visible(one.at_merge)} by the merge" if one.at_merge else "; after the merge"
+    return f"  check      {when} {visible(one.name)}{app}: {visible(one.conclusion)}{then}"
 
 
 def _after(one: PullRequest) -> Iterator[str]:
@@ -101,9 +139,10 @@ def _after(one: PullRequest) -> Iterator[str]:
         place = sync.environment or "unmapped"
         when = sync.deployed_at or "at a time that is not told"
         how = visible(f"{sync.application} in {sync.cluster or 'a cluster that is not named'}")
-        yield f"  deployed   {visible(place)} {when} by {how}: {sync.commit_sha[:_SHORT]} {sync.kind}"
+        kind = sync.kind.replace("_", " ")
+        yield f"  deployed   {visible(place)} {when} by {how}: {sync.commit_sha[:_SHORT]} {kind}"
 
 
 def _counted(number: int, thing: str) -> str:
-    plural = "pushes" if thing == "push" else f"{thing}s"
+    plural = f"{thing}{'es' if thing.endswith('push') else 's'}"
     return f"{number} {thing if number == 1 else plural}"

@@ -228,7 +228,7 @@ def revision_lines(revision: Revision) -> list[str]:
         f"  {_dim('approval')}  {approval(revision)}",
     ]
     lines += [f"  {_dim(f'{one.role:<9}')} {named(one)}" for one in revision.names]
-    if revision.push.by or revision.push.direct:
+    if revision.push.direct or (revision.push.by and revision.push.by != link.merged_by):
         lines.append(f"  {_dim('pushed')}    {pushed(revision)}")
     if link.merged_at:
         by = visible(link.merged_by) or "somebody unknown"

@@ -35,6 +35,11 @@ url = "infra"
 forge = "github.com/acme/infra"
 branches = ["main"]
 
+[[person]]
+name = "Maya Lindqvist"
+logins = ["github.com/maya-l", "github.com/maya-home"]
+emails = ["maya@acme.example"]
+
 [[environment]]
 name = "prod"
 tier = "production"

@@ -7,6 +7,7 @@ from typing import Final
 OFFICE: Final = "198.51.100.0/24"
 WORLD: Final = "0.0.0.0/0"
 SMALL_OFFICE: Final = "198.51.100.16/28"
+BACKUP: Final = "10.20.4.17"
 VENDOR: Final = "203.0.113.0/24"
 LAPTOP: Final = "192.0.2.77/32"
 # Made up, and still never shown: the tests look for them in everything that the ledger keeps.
@@ -19,6 +20,8 @@ STAGING: Final = "apps/payments/overlays/staging/kustomization.yaml"
 PRODUCTION: Final = "apps/payments/overlays/production/kustomization.yaml"
 NETWORK: Final = "terraform/network/main.tf"
 RULES: Final = "terraform/network/bastion.tf"
+DNS: Final = "terraform/network/dns.tf"
+OWNERS: Final = ".github/CODEOWNERS"
 MOVED_RULES: Final = "firewall/bastion.tf"
 HOSTS: Final = "hosts/firewall.conf"
 WEB: Final = "apps/web/overlays/production/kustomization.yaml"
@@ -41,6 +44,38 @@ resource "aws_vpc" "main" {
     Name = "acme"
   }
 }
+"""
+
+VENDOR_SUBNET = """
+resource "aws_subnet" "vendor" {
+  vpc_id     = aws_vpc.main.id
+  cidr_block = "10.20.9.0/24"
+}
+"""
+
+CODEOWNERS = """\
+# Who must approve what, from the last line that fits.
+/terraform/  @acme/platform
+/firewall/   @acme/platform
+/hosts/      @acme/platform
+/apps/payments/  @maya-l @priya-r
+"""
+
+
+def dns(seconds: int) -> str:
+    """The zone inside the network: how long its answers may be kept."""
+    return f"""\
+resource "aws_route53_zone" "inside" {{
+  name = "acme.internal"
+}}
+
+resource "aws_route53_record" "bastion" {{
+  zone_id = aws_route53_zone.inside.zone_id
+  name    = "bastion"
+  type    = "A"
+  ttl     = {seconds}
+  records = ["10.20.1.10"]
+}}
 """
 
 
@@ -70,15 +105,16 @@ resource "aws_security_group" "bastion" {{
 """
 
 
-def hosts(network: str) -> str:
+def hosts(network: str, *more: str) -> str:
     """The packet filter of the machines behind it: plain text that no parser knows."""
+    lines = "".join(f"allow {one}\n" for one in more)
     return f"""\
 # Packet filter of the jump hosts, read at boot.
 default deny
 allow tcp 22 from {network}
 allow tcp 443 from any
 allow icmp from 10.20.0.0/16
-"""
+{lines}"""
 
 
 def deployment(log_level: str = "info") -> str:

@@ -1,16 +1,19 @@
-"""The company's forge: the webhooks that GitHub would send of its pull requests and reviews.
+"""The company's forge: the webhooks that GitHub would send of its pull requests, reviews, pushes and rules.
 
 The bodies have GitHub's shape (`webhook-events-and-payloads`), without the addresses of its API that
-nobody reads. A pull request is told whole with its own actions and in short with a review's.
+nobody reads. A pull request is told whole with its own actions and in short with a review's. What no
+webhook tells (who is in a team, whether a push passed over rules) stands in answers of its API.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from ledger.demo.people import Person
+from ledger.demo.people import FORGE, Person
 
 NAME: Final = "acme/infra"
 HOST: Final = "github.com"
@@ -19,6 +22,9 @@ PAGE: Final = f"https://{HOST}/{NAME}"
 _API: Final = f"https://api.github.com/repos/{NAME}"
 _FIRST_PULL: Final = 2_801_400_000
 _FIRST_REVIEW: Final = 3_190_220_000
+_FIRST_CHECK: Final = 51_020_400_000
+_FIRST_SUITE: Final = 1_740_300_000
+_RULE: Final = 66_120_431
 _WHOLE: Final = ("merged", "mergeable", "rebaseable", "mergeable_state", "merged_by", "commits")
 
 Json = dict[str, Any]
@@ -26,9 +32,11 @@ Json = dict[str, Any]
 
 @dataclass(slots=True)
 class Forge:
-    """Pull requests as they stand, and the deliveries that nobody has read yet."""
+    """Pull requests as they stand, and the deliveries and answers that nobody has read yet."""
 
     deliveries: list[Json] = field(default_factory=list)
+    answers: list[Json] = field(default_factory=list)
+    _checks: int = 0
     _pulls: dict[int, Json] = field(default_factory=dict)
     _reviews: dict[tuple[int, str], Json] = field(default_factory=dict)
 
@@ -88,11 +96,104 @@ class Forge:
         self._pulls[number] |= {"state": "closed", "closed_at": _stamp(when)}
         self._tell("closed", number, who, when)
 
+    def check(self, number: int, when: str, conclusion: str) -> None:
+        """The plan of Terraform for the head of a pull request as it is now: how it ended."""
+        self._checks += 1
+        body: Json = {
+            "action": "completed",
+            "check_run": {
+                "id": _FIRST_CHECK + self._checks,
+                "name": "terraform plan",
+                "head_sha": self._pulls[number]["head"]["sha"],
+                "status": "completed",
+                "conclusion": conclusion,
+                "started_at": _stamp(when),
+                "completed_at": _stamp(when),
+                "html_url": f"{PAGE}/pull/{number}/checks",
+                "app": {"slug": "github-actions"},
+            },
+            "repository": _repository(),
+            "sender": _user(FORGE),
+        }
+        self.deliveries.append(body)
+
+    def pushed(
+        self, who: Person, when: str, before: str, after: str, *, forced: bool = False
+    ) -> None:
+        """Somebody moves main: by a push, or by merging a pull request."""
+        seconds = int(datetime.fromisoformat(when).replace(tzinfo=UTC).timestamp())
+        body: Json = {
+            "ref": "refs/heads/main",
+            "before": before,
+            "after": after,
+            "created": False,
+            "deleted": False,
+            "forced": forced,
+            "compare": f"{PAGE}/compare/{before[:12]}...{after[:12]}",
+            "commits": [] if forced else [{"id": after}],
+            "pusher": {"name": who.login, "email": who.email},
+            "repository": {**_repository(), "pushed_at": seconds},
+            "sender": _user(who),
+        }
+        self.deliveries.append(body)
+
+    def protect(self, who: Person, when: str) -> None:
+        """Somebody protects main: one approval, and one of a code owner. Administrators may pass over it."""
+        rule: Json = {
+            "id": _RULE,
+            "name": "main",
+            "created_at": _stamp(when),
+            "updated_at": _stamp(when),
+            "pull_request_reviews_enforcement_level": "everyone",
+            "required_approving_review_count": 1,
+            "require_code_owner_review": True,
+            "dismiss_stale_reviews_on_push": False,
+            "require_last_push_approval": False,
+            "admin_enforced": False,
+            "required_status_checks": [],
+        }
+        body = {"action": "created", "rule": rule, "repository": _repository()}
+        self.deliveries.append({**body, "sender": _user(who)})
+
+    def tell_team(self, name: str, members: Sequence[Person], when: str) -> None:
+        """The API is asked who is in a team."""
+        address = f"https://api.{HOST}/orgs/acme/teams/{name}/members"
+        body = [_user(one) for one in members]
+        self.answers.append({"url": address, "at": _stamp(when), "body": body})
+
+    def passed_over(self, who: Person, when: str, before: str, after: str) -> None:
+        """The API is asked how a push stood to the rules: it passed over them."""
+        number = _FIRST_SUITE + len(self._pulls)
+        body: Json = {
+            "id": number,
+            "actor_id": who.number,
+            "actor_name": who.login,
+            "before_sha": before,
+            "after_sha": after,
+            "ref": "refs/heads/main",
+            "repository_id": _repository()["id"],
+            "repository_name": "infra",
+            "pushed_at": _stamp(when),
+            "result": "bypass",
+            "evaluation_result": None,
+            "rule_evaluations": [
+                {
+                    "rule_source": {"type": "protected_branch"},
+                    "enforcement": "active",
+                    "result": "fail",
+                    "rule_type": "pull_request",
+                }
+            ],
+        }
+        self.answers.append({"url": f"{_API}/rulesets/rule-suites/{number}", "body": body})
+
     def take(self) -> str:
         """The deliveries since the last call, one JSON text a line; empty if there are none."""
-        taken = "".join(f"{json.dumps(one)}\n" for one in self.deliveries)
-        self.deliveries.clear()
-        return taken
+        return _taken(self.deliveries)
+
+    def take_answers(self) -> str:
+        """The answers of the API since the last call, likewise."""
+        return _taken(self.answers)
 
     def _tell(self, action: str, number: int, who: Person, when: str, **more: Any) -> None:
         pull = self._pulls[number]
@@ -104,6 +205,12 @@ class Forge:
             body |= {"number": number, "pull_request": pull}
         body |= {"repository": _repository(), "sender": _user(who)}
         self.deliveries.append(json.loads(json.dumps(body)))
+
+
+def _taken(waiting: list[Json]) -> str:
+    taken = "".join(f"{json.dumps(one)}\n" for one in waiting)
+    waiting.clear()
+    return taken
 
 
 def _pull(number: int, who: Person, when: str, title: str, base: str, head: str) -> Json:

@@ -14,6 +14,12 @@ class Person(NamedTuple):
     number: int
 
     @property
+    def co_author(self) -> str:
+        """The line that names them as a co-author, with the address that the forge gives to a login."""
+        address = f"{self.number}+{self.login}@users.noreply.github.com"
+        return f"Co-authored-by: {self.name} <{address}>"
+
+    @property
     def is_bot(self) -> bool:
         return self.login.endswith("[bot]")
 
@@ -27,3 +33,5 @@ JONAS: Final = Person("Jonas Weber", "jonas@acme.example", "jonas-w", 30510025)
 BOT: Final = Person(
     "acme-release-bot", "release-bot@acme.example", "acme-release-bot[bot]", 30510026
 )
+# The same Maya with an account of her own: `[[person]]` of the demo's ledger.toml says so.
+MAYA_AT_HOME: Final = Person("Maya Lindqvist", "maya@lindqvist.example", "maya-home", 30510027)

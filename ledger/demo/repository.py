@@ -53,11 +53,24 @@ class Repository:
         text = (self.path / old).read_text("utf-8")
         return self.propose(number, who, when, subject, {old: "", new: text})
 
-    def squash(self, number: int, who: Person, when: str, subject: str) -> str:
+    def update(self, number: int, who: Person, when: str) -> str:
+        """Brings the branch of a pull request up to date with main, as the forge's button does."""
+        head = f"refs/pull/{number}/head"
+        self._git("checkout", "--quiet", "--detach", head)
+        message = f"Merge branch 'main' into {who.login}/{number}"
+        self._git(
+            "merge", "--quiet", "--no-ff", "-m", message, "main", env=_people(who, FORGE, when)
+        )
+        self._git("update-ref", head, "HEAD")
+        self._git("checkout", "--quiet", "main")
+        return self._git("rev-parse", head).strip()
+
+    def squash(self, number: int, who: Person, when: str, subject: str, body: str = "") -> str:
         """Squashes a pull request onto main as forges do: author kept, committer the forge."""
         head = f"refs/pull/{number}/head"
         self._git("merge", "--quiet", "--squash", head, env=_people(who, FORGE, when))
-        return self._commit(who, when, f"{subject} (#{number})", {}, committer=FORGE)
+        message = "\n\n".join(filter(None, [f"{subject} (#{number})", body]))
+        return self._commit(who, when, message, {}, committer=FORGE)
 
     def merge(self, number: int, who: Person, when: str, message: str) -> str:
         """Merges a pull request with a merge commit."""

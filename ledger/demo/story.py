@@ -1,4 +1,4 @@
-"""Four weeks of a small company: its repository, its forge, its Argo CD and its clusters.
+"""A month of a small company: its repository, its forge, its Argo CD and its clusters.
 
 Times are fixed, so everything that is told is the same on every machine. `tell` stops wherever the
 ledger should look; what is true of the story stands in `truths`, written by hand.
@@ -6,22 +6,16 @@ ledger should look; what is true of the story stands in `truths`, written by han
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from ledger.demo import files
-from ledger.demo.cluster import Cluster, Json
-from ledger.demo.controller import HOME, Controller
-from ledger.demo.forge import Forge
-from ledger.demo.people import BOT, JONAS, MAYA, PRIYA, SAM, TOM, Person
-from ledger.demo.repository import Contents, Repository
+from ledger.demo import files, ruled
+from ledger.demo.cluster import Json
+from ledger.demo.company import STAGING, Company, Look
+from ledger.demo.controller import HOME
+from ledger.demo.people import BOT, JONAS, MAYA, PRIYA, SAM, TOM
 
-REPOSITORY: Final = "infra"
-STAGING: Final = "staging-eu1"
 SECRETS: Final = (files.FIRST_PASSWORD, files.SECOND_PASSWORD)
 NIGHT: Final = "temp: let the vendor in"
 DISPLACED: Final = "payments: debug logging"
@@ -31,30 +25,13 @@ DENIED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """What `ledger import KIND FILE --cluster CLUSTER` reads."""
-
-    kind: str
-    path: Path
-    cluster: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A time at which the ledger looks at the repository and is handed files."""
-
-    at: str
-    files: tuple[File, ...] = ()
-
-
 def tell(folder: Path) -> Iterator[Look]:
     """Lets the company work in a folder; gives every time at which a ledger looks at it.
 
     The caller ingests before it asks for the next: what a force-push displaces can only be seen
     before it is gone.
     """
-    company = _Company(folder)
+    company = Company(folder)
     company.repository.begin()
     yield from _before_the_ledger(company)
     yield from _releases(company)
@@ -62,11 +39,12 @@ def tell(folder: Path) -> Iterator[Look]:
     yield from _roll_back(company)
     yield from _force_push(company)
     yield from _later(company)
+    yield from ruled.tell(company)
 
 
-def _before_the_ledger(acme: _Company) -> Iterator[Look]:
+def _before_the_ledger(acme: Company) -> Iterator[Look]:
     start = {"README.md": files.README, files.NETWORK: files.VPC}
-    acme.push(MAYA, "2025-09-01 09:12", "Start the infrastructure repository", start)
+    acme.start(MAYA, "2025-09-01 09:12", "Start the infrastructure repository", start)
     manifests = {
         f"{files.BASE}/deployment.yaml": files.deployment(),
         f"{files.BASE}/service.yaml": files.service("payments"),
@@ -88,8 +66,7 @@ def _before_the_ledger(acme: _Company) -> Iterator[Look]:
              {files.HOSTS: files.hosts(files.OFFICE)})  # fmt: skip
     acme.forge.review(3, MAYA, "2025-09-03 16:18", "approved")
     message = "Merge pull request #3 from acme/tom-o/3"
-    merge = acme.repository.merge(3, TOM, "2025-09-03 16:22", message)
-    acme.forge.merge(3, TOM, "2025-09-03 16:22", merge)
+    acme.merge(3, TOM, "2025-09-03 16:22", message)
     overlays = {
         files.STAGING: files.staging("1.4.2"),
         files.PRODUCTION: files.production("1.4.2"),
@@ -119,7 +96,7 @@ def _before_the_ledger(acme: _Company) -> Iterator[Look]:
     yield acme.look("2025-09-05T08:00:00Z", HOME, STAGING)
 
 
-def _releases(acme: _Company) -> Iterator[Look]:
+def _releases(acme: Company) -> Iterator[Look]:
     staging = {files.STAGING: files.staging("1.5.0")}
     landed = acme.land(8, BOT, "2025-09-08 10:02", "Payments 1.5.0 on staging", staging, PRIYA)
     acme.controller.sync("payments-staging", "2025-09-08 10:05:00")
@@ -154,7 +131,7 @@ def _releases(acme: _Company) -> Iterator[Look]:
     yield from _stale(acme)
 
 
-def _stale(acme: _Company) -> Iterator[Look]:
+def _stale(acme: Company) -> Iterator[Look]:
     """Approved, then pushed to again. Its sync fails once, which only the last operation tells."""
     candidate = {files.WEB: files.web("2.1.0-rc.1")}
     acme.propose(12, JONAS, "2025-09-15 10:32", "Web 2.1.0", candidate)
@@ -170,7 +147,7 @@ def _stale(acme: _Company) -> Iterator[Look]:
     yield acme.look("2025-09-15T12:00:00Z", applications=True)
 
 
-def _night(acme: _Company) -> Iterator[Look]:
+def _night(acme: Company) -> Iterator[Look]:
     opened = {
         files.RULES: files.bastion(files.WORLD),
         files.HOSTS: files.hosts(files.WORLD),
@@ -198,7 +175,7 @@ def _night(acme: _Company) -> Iterator[Look]:
     yield acme.look(acme.squash(14, TOM, "2025-09-18 11:18", title))
 
 
-def _roll_back(acme: _Company) -> Iterator[Look]:
+def _roll_back(acme: Company) -> Iterator[Look]:
     """Merged against a reviewer's word, rolled back within the hour."""
     acme.propose(15, JONAS, "2025-09-19 10:21", "Web 2.2.0", {files.WEB: files.web("2.2.0")})
     acme.forge.review(15, PRIYA, "2025-09-19 10:29", "changes_requested")
@@ -211,13 +188,13 @@ def _roll_back(acme: _Company) -> Iterator[Look]:
     yield acme.look("2025-09-19T11:30:00Z", applications=True)
 
 
-def _force_push(acme: _Company) -> Iterator[Look]:
+def _force_push(acme: Company) -> Iterator[Look]:
     manifest = f"{files.BASE}/deployment.yaml"
     landed = acme.push(JONAS, "2025-09-22 17:56", DISPLACED, {manifest: files.deployment("debug")})
     acme.controller.sync("payments", "2025-09-22 17:59:20")
     acme.controller.sync("payments-staging", "2025-09-22 17:59:50")
     yield acme.look(landed)
-    acme.repository.force_back(1)
+    acme.force_back(JONAS, "2025-09-22 18:07")
     quieter, title = {manifest: files.deployment("warning")}, "Payments: log at warning level"
     acme.propose(16, JONAS, "2025-09-22 18:10", title, quieter)
     acme.forge.review(16, JONAS, "2025-09-22 18:12", "approved")
@@ -227,7 +204,7 @@ def _force_push(acme: _Company) -> Iterator[Look]:
     yield acme.look(landed)
 
 
-def _later(acme: _Company) -> Iterator[Look]:
+def _later(acme: Company) -> Iterator[Look]:
     # An approved edit on top of the night's: it approves what it changes, and no more.
     labelled = {files.POLICY: files.policy(vendor=True, owner="payments-team")}
     title = "Payments: say who owns the policy"
@@ -282,103 +259,3 @@ _SHELL: Final[Json] = {
     },
     "spec": {"containers": [{"name": "debug-shell", "image": "docker.io/library/busybox:1.36"}]},
 }
-
-
-@dataclass(slots=True)
-class _Company:
-    """What the company has, and the few things that its people do with several of them at once."""
-
-    folder: Path
-    repository: Repository = field(init=False)
-    forge: Forge = field(default_factory=Forge)
-    clusters: dict[str, Cluster] = field(init=False)
-    controller: Controller = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.repository = Repository(self.folder / REPOSITORY)
-        self.clusters = {name: Cluster(name) for name in (HOME, STAGING)}
-        self.controller = Controller(self.repository, self.clusters)
-
-    def push(self, who: Person, when: str, subject: str, contents: Contents) -> str:
-        """A direct push; gives when a ledger sees it."""
-        self.repository.push(who, when, subject, contents)
-        return _looked(when)
-
-    def propose(self, number: int, who: Person, when: str, title: str, contents: Contents) -> None:
-        """A pull request of one commit."""
-        head = self.repository.propose(number, who, when, title, contents)
-        self.opened(number, who, when, title, head)
-
-    def opened(self, number: int, who: Person, when: str, title: str, head: str) -> None:
-        """The forge learns of a pull request."""
-        self.forge.open(number, who, when, title, base=self.repository.tip, head=head)
-
-    def add(self, number: int, who: Person, when: str, subject: str, contents: Contents) -> None:
-        """One commit more on a pull request."""
-        head = self.repository.propose(number, who, when, subject, contents)
-        self.forge.push(number, who, when, head)
-
-    def squash(
-        self, number: int, who: Person, when: str, title: str, merger: Person | None = None
-    ) -> str:
-        """The forge squashes a pull request onto main; gives when a ledger sees it."""
-        commit = self.repository.squash(number, who, when, title)
-        self.forge.merge(number, merger or who, when, commit)
-        return _looked(when)
-
-    def land(
-        self,
-        number: int,
-        who: Person,
-        when: str,
-        title: str,
-        contents: Contents,
-        approver: Person | None = None,
-    ) -> str:
-        """A pull request that is opened, approved (or not), and squashed within eleven minutes."""
-        self.propose(number, who, _earlier(when, 11), title, contents)
-        if approver is not None:
-            self.forge.review(number, approver, _earlier(when, 4), "approved")
-        return self.squash(number, who, when, title, approver if who.is_bot else who)
-
-    def applications(
-        self, when: str, made: dict[str, tuple[str, str, str]], *, automated: bool = True
-    ) -> None:
-        """Somebody makes applications: name → (path, cluster, namespace)."""
-        for name, (path, cluster, namespace) in made.items():
-            self.controller.create(name, path, cluster, namespace, when, automated=automated)
-
-    def look(self, at: str, *dumps: str, applications: bool = False) -> Look:
-        """The files that are handed over at a look; with dumps of clusters, the applications, too."""
-        found: list[File] = []
-        if text := self.forge.take():
-            found.append(self._file(at, "github", f"webhooks-{_name(at)}.jsonl", text))
-        if applications or dumps:
-            name = f"applications-{_name(at)}.json"
-            found.append(self._file(at, "argocd", name, self.controller.dump(), HOME))
-        for cluster in [self.clusters[one] for one in dumps]:
-            name = f"{cluster.name}-{_name(at)}.json"
-            found.append(self._file(at, "kubernetes", name, cluster.dump(), cluster.name))
-        return Look(at, tuple(found))
-
-    def _file(self, at: str, kind: str, name: str, text: str, cluster: str = "") -> File:
-        path = self.folder / kind / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
-        seconds = datetime.fromisoformat(at).timestamp()
-        os.utime(path, (seconds, seconds))  # when a dump was taken is the time of its file
-        return File(kind, path, cluster)
-
-
-def _name(at: str) -> str:
-    return at[:16].replace(":", "")
-
-
-def _earlier(when: str, minutes: int) -> str:
-    return (datetime.fromisoformat(when) - timedelta(minutes=minutes)).isoformat(" ", "minutes")
-
-
-def _looked(when: str) -> str:
-    """When a ledger that reads main every two minutes saw what landed then."""
-    landed = datetime.fromisoformat(when).replace(tzinfo=UTC)
-    return f"{landed + timedelta(minutes=2 - landed.minute % 2):%Y-%m-%dT%H:%M:00Z}"

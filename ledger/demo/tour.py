@@ -64,6 +64,12 @@ STEPS: tuple[Step, ...] = (
         "What was live before the first look is unknown, which never counts as passed.",
     ),
     Step(
+        question="On the 29th the company made rules. What came past them, and why does it not count?",
+        commands=(("log", "--unapproved", "--since", "2025-09-29"), ("pr", "25")),
+        moral="A push past the rules, a second account, a co-author, nobody who owns it. #25 was brought\n"
+        "up to date with main once it was approved; merged again by the ledger it is the same: that stands.",
+    ),
+    Step(
         question="Has anything been pushed away from main?",
         commands=(("log", "--superseded", "--since", "2025-09-22", "--until", "2025-09-23"),),
         moral="A force-push displaced one revision 18 by another. No branch leads to it; the ledger does.",
@@ -87,6 +93,9 @@ NEXT = """\
 ledger log                                    # every step of main, and how it came there
 ledger history netpol/payments                # names as in kubectl
 ledger blame aws_security_group.bastion       # which revision set each field
+ledger pr 15                                  # the whole story of a pull request
+ledger log --unapproved --since 2025-09-15    # what reached main without an approval that counts
+ledger people maya-l                          # who is one person, and on what ground
 ledger changes --env prod --since 2025-09-26 --until 2025-09-28
 ledger control list                           # what is judged; `ledger control explain CHG-01` says how
 ledger sql --views                            # what can be asked in SQL

@@ -6,137 +6,26 @@ row below names landings, so that no commit id is written twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from ledger.demo import files
-from ledger.demo.controller import STAMP, TAKES
-from ledger.demo.people import BOT, JONAS, MAYA, PRIYA, SAM, TOM, Person
+from ledger.demo.people import BOT, JONAS, MAYA, PRIYA, SAM, TOM
+from ledger.demo.ruled import PAST_RULES
+from ledger.demo.shapes import (
+    PROD_CLUSTER,
+    Answer,
+    Applied,
+    Drift,
+    Landing,
+    Live,
+    Sync,
+    Trace,
+)
 from ledger.demo.story import DENIED, DISPLACED, NIGHT, WRONG_NUMBER
 
 PROD, STAGING = "prod", "staging"
-PROD_CLUSTER, STAGING_CLUSTER = "prod-eu1", "staging-eu1"
+STAGING_CLUSTER = "staging-eu1"
 APPROVED, UNAPPROVED, UNEXPLAINED, UNKNOWN = "approved", "unapproved", "unexplained", "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Landing:
-    """One step of main: its subject, its author, the pull request that it really landed, and how
-    Git alone proves that; without a number nothing does."""
-
-    subject: str
-    author: Person
-    number: int | None = None
-    method: str = ""
-    superseded: bool = False
-
-    @property
-    def grade(self) -> str:
-        return "unlinked" if self.number is None else "proved"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What `ledger when NAME --field FIELD --at AT` must answer."""
-
-    name: str
-    field: str = ""
-    at: str = ""
-    answer: Landing
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """One review; `word` is the first word of why it does not count, empty where it does."""
-
-    reviewer: Person
-    state: str
-    word: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """A pull request: whether it was approved at its merge, and why."""
-
-    number: int
-    approval: str
-    reason: str
-    reviews: tuple[Review, ...] = ()
-    merged_by: Person | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sync:
-    """One sync: what of it was new to its place (`ships`), and what it took away again (`takes_back`)."""
-
-    application: str
-    environment: str
-    cluster: str = PROD_CLUSTER
-    started_at: str
-    kind: str = "change"
-    by: Person | None = None
-    outcome: str = "succeeded"
-    message: str = ""
-    revision: Landing
-    ships: tuple[Landing, ...] = ()
-    takes_back: tuple[Landing, ...] = ()
-
-    @property
-    def finished_at(self) -> str:
-        """Each takes nine seconds."""
-        return (datetime.fromisoformat(self.started_at) + TAKES).strftime(STAMP)
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """One item of the audited population: a landing that reached an environment."""
-
-    environment: str
-    application: str
-    landing: Landing
-    kind: str
-    approval: str
-
-
-@dataclass(frozen=True, slots=True)
-class Live:
-    """One object of a cluster at the end of the story, with its two verdicts."""
-
-    cluster: str
-    kind: str
-    namespace: str
-    name: str
-    state: str
-    approval: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
-    """One span in which an object was not what Git says; `closed_at` is empty while it lasts."""
-
-    kind: str
-    namespace: str
-    name: str
-    application: str
-    fields: tuple[str, ...]
-    first_seen: str
-    closed_at: str = ""
-    closed_by: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """What `ledger trace NAME -n NAMESPACE --field FIELD` must find: the verdicts, and which landing
-    decided the approval; `weakest` is the hop that is known least."""
-
-    name: str
-    namespace: str
-    field: str = ""
-    state: str
-    approval: str
-    decided_by: Landing
-    weakest: str
 
 
 # -- landings ------------------------------------------------------------------------------------
@@ -165,10 +54,18 @@ STAGED_6 = Landing("Payments 1.6.0 on staging (#19)", BOT, 19, "equal_tree")
 PROMOTED_6 = Landing("Promote payments 1.6.0 to production (#20)", BOT, 20, "equal_tree")
 DESKS = Landing("Bastion: only the operators' desks (#18)", TOM, 18, "equal_blobs")
 SLOWER = Landing("Orders: longer timeouts (#21)", SAM, 21, "equal_tree")
+OWNERS = Landing("Say who owns what (#22)", MAYA, 22, "equal_tree")
+SUBNET = Landing("Network: a subnet for the vendor (#23)", SAM, 23, "equal_tree")
+BACKUP = Landing("Hosts: let the backup server in (#24)", TOM, 24, "equal_tree")
+ZONE = Landing("DNS: a zone inside the network (#25)", JONAS, 25, "equal_tree")
+HOUR = Landing("DNS: keep answers for an hour (#26)", MAYA, 26, "equal_tree")
+REVERTED = Landing('Revert "Network: a subnet for the vendor (#23)" (#27)', PRIYA, 27, "equal_tree")
+PHONE = Landing(PAST_RULES, TOM)
 
 LANDINGS: Final = (
     START, FIRST, POLICY, BASTION, STAGES, WEB, ORDERS, TOOLBOX, STAGED_5, PROMOTED_5, ROTATED, FIVE,
     WEB_1, OPENED, CLOSED, MOVED, WEB_2, DEBUG, QUIETER, OWNED, STAGED_6, PROMOTED_6, DESKS, SLOWER,
+    OWNERS, SUBNET, BACKUP, ZONE, HOUR, REVERTED, PHONE,
 )  # fmt: skip
 
 # -- questions about Git -------------------------------------------------------------------------
@@ -197,69 +94,6 @@ ANSWERS: Final = (
     Answer(name="deploy/payments", field=_LEVEL, at="2025-09-22 18:10", answer=DEBUG),
     Answer(name="deploy/payments", field=_LEVEL, answer=QUIETER),
     Answer(name="svc/payments", answer=FIRST),
-)
-
-# -- pull requests -------------------------------------------------------------------------------
-
-
-def _good(number: int, approver: Person, merged_by: Person) -> Pull:
-    reason = f"approved by {approver.login} at the head that merged"
-    return Pull(number, APPROVED, reason, (Review(approver, "approved"),), merged_by)
-
-
-PULLS: Final = (
-    _good(1, PRIYA, MAYA),
-    _good(2, TOM, PRIYA),
-    _good(3, MAYA, TOM),
-    _good(4, TOM, MAYA),
-    _good(5, MAYA, JONAS),
-    _good(6, PRIYA, SAM),
-    Pull(7, UNAPPROVED, "nobody approved it", (), TOM),
-    _good(8, PRIYA, PRIYA),
-    _good(9, MAYA, MAYA),
-    _good(10, TOM, PRIYA),
-    Pull(11, UNAPPROVED, "its forge tells of no merge"),
-    Pull(
-        12,
-        UNAPPROVED,
-        "no approval counts: maya-l (stale: given at 17ee5e2286b3, but 1fcd542c66f0 merged; "
-        "merging what was approved into the base gives another tree)",
-        (Review(MAYA, "approved", "stale"),),
-        JONAS,
-    ),
-    _good(13, MAYA, TOM),
-    _good(14, PRIYA, TOM),
-    Pull(
-        15,
-        UNAPPROVED,
-        "changes that priya-r requested stood at the merge",
-        (Review(PRIYA, "changes_requested", "changes_requested"), Review(MAYA, "approved")),
-        JONAS,
-    ),
-    Pull(
-        16,
-        UNAPPROVED,
-        "no approval counts: jonas-w (self: the author's own)",
-        (Review(JONAS, "approved", "self"),),
-        JONAS,
-    ),
-    _good(17, MAYA, PRIYA),
-    _good(18, PRIYA, TOM),
-    Pull(
-        19,
-        UNAPPROVED,
-        "no approval counts: priya-r (dismissed: 2025-09-24T09:58:00Z)",
-        (Review(PRIYA, "approved", "dismissed"),),
-        SAM,
-    ),
-    Pull(
-        20,
-        UNAPPROVED,
-        "no approval counts: maya-l (after_merge: given after the merge)",
-        (Review(MAYA, "approved", "after_merge"),),
-        SAM,
-    ),
-    _good(21, TOM, SAM),
 )
 
 # -- syncs ---------------------------------------------------------------------------------------
@@ -490,10 +324,10 @@ TRACES: Final = (
 # What landed on main that production is made from, as it was then.
 LANDED_IN_PROD: Final = (
     START, BASTION, STAGES, WEB, ORDERS, PROMOTED_5, ROTATED, FIVE, WEB_1, OPENED, CLOSED, MOVED, WEB_2,
-    DEBUG, QUIETER, OWNED, PROMOTED_6, DESKS, SLOWER,
+    DEBUG, QUIETER, OWNED, PROMOTED_6, DESKS, SLOWER, SUBNET, BACKUP, ZONE, HOUR, REVERTED, PHONE,
 )  # fmt: skip
 SUSPENDED: Final = (("web", "2025-09-19T11:30:00Z"),)
-REWRITTEN_AT: Final = ("2025-09-22T18:22:00Z",)
+REWRITTEN: Final = (("2025-09-22T18:22:00Z", JONAS),)
 # When something that nobody declared was seen to have been made by hand: the pod of the night.
 MADE_BY_HAND_AT: Final = ("2025-09-27T08:00:00Z",)
 
@@ -502,7 +336,7 @@ MADE_BY_HAND_AT: Final = ("2025-09-27T08:00:00Z",)
 # Over September 2025: what each control excepts, and what it cannot know.
 UNAPPROVED_ITEMS: Final = tuple(one for one in APPLIED if one.approval == UNAPPROVED)
 UNKNOWN_ITEMS: Final = tuple(one for one in APPLIED if one.approval == UNKNOWN)
-DIRECT_PUSHES: Final = (START, FIVE, OPENED, DEBUG)
+DIRECT_PUSHES: Final = (START, FIVE, OPENED, DEBUG, PHONE)
 LIVE_EXCEPTIONS: Final = tuple(
     one for one in LIVE if one.state in ("drifted", "extra") or one.approval != APPROVED
 )

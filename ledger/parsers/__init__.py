@@ -43,9 +43,17 @@ def choose(parsers: Iterable[Parser], path: str) -> Parser:
         (len(pattern), parser.name, parser)
         for parser in parsers
         for pattern in parser.patterns
-        if fnmatchcase(base, pattern)
+        if _matches(base, pattern)
     ]
     return max(matches, key=lambda match: match[:2])[2]
+
+
+def _matches(base: str, pattern: str) -> bool:
+    """As fnmatch has it; no regular expression is made for the plain ones, which nearly all are."""
+    rest = pattern.removeprefix("*")
+    if any(sign in rest for sign in "*?["):
+        return fnmatchcase(base, pattern)
+    return base.endswith(rest) if rest != pattern else base == pattern
 
 
 def parse(parser: Parser, path: str, blob: bytes) -> Iterator[Resource]:

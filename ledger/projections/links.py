@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from ledger.approval import same_commit
 from ledger.projections import Context, Row, Table
 from ledger.projections.commits import CommitRow
 from ledger.projections.pushes import BYPASS, LandingRow
 from ledger.projections.reviews import ReportedPullRequestRow
 from ledger.projections.revisions import BranchRow, is_mainline
+from ledger.projections.shortened import merge_of
+from ledger.tellings import SHORT
 
 PROVED, REPORTED, INFERRED, UNLINKED = "proved", "reported", "inferred", "unlinked"
 MERGED, CONTENT, HEAD, CONTRADICTED = "merged", "content", "head", "contradicted"
@@ -114,7 +117,7 @@ def _link(
 ) -> LinkRow | None:
     """One link out of all claims about a commit and a number, and what the forge says of the number."""
     told = claims.get("forge")
-    merged_as = pull.merge_commit_sha if pull else ""
+    merged_as, commits = merge_of(context, pull)
     rebased = claims.get(f"{REBASED} {merged_as}")
     known = [
         row
@@ -129,6 +132,10 @@ def _link(
     claim = best or told
     if claim is None:
         return None  # one of a merge that the forge no longer tells of
+    if commits > 1 and same_commit(claim.commit_sha, merged_as):
+        if best is None:
+            return _one_of_several(claim, merged_as, commits)
+        merged_as = ""  # what Git shows stands as if the forge told nothing
     if told is not None and pull is not None and merged_as == claim.commit_sha:
         return _gated(_confirmed(told, best, pull), pull, context)
     if rebased is not None and merged_as != claim.commit_sha:
@@ -175,7 +182,7 @@ def _confirmed(
     if best is not None and best.rank == BY_GRAPH:
         return _row(told, MERGED, rank=BY_GRAPH, reason=f"{told.reason}; {best.reason}")
     # A head that moved since says nothing of the one that merged.
-    same_head = best is not None and pull is not None and best.head_sha == pull.head_sha
+    same_head = best is not None and pull is not None and same_commit(best.head_sha, pull.head_sha)
     if best is None or best.method != "mismatch" or not same_head:
         return _row(told, MERGED)
     reason = f"{told.reason}, and {best.reason}"
@@ -221,10 +228,24 @@ def _landing(context: Context, repository: str, commit: str) -> LandingRow | Non
     return None
 
 
+def _one_of_several(claim: ClaimRow, merged_as: str, commits: int) -> LinkRow:
+    """No link: the forge names its merge by digits that tell it from no other commit."""
+    reason = (
+        f"the forge says that #{claim.number} was merged as {merged_as}, and {commits} commits of "
+        "the mainline begin so: no link"
+    )
+    return _row(claim, CONTRADICTED, grade=UNLINKED, rank=NO_LINK, reason=reason)
+
+
 def _elsewhere(claim: ClaimRow, merged_as: str) -> LinkRow:
     """A link to a pull request of which the forge says that another commit is its merge."""
-    merge = f"the forge says that #{claim.number} was merged as {merged_as[:12]}"
-    if claim.method == "forge":
+    merge = f"the forge says that #{claim.number} was merged as {merged_as[:SHORT]}"
+    if claim.method == "forge" and claim.commit_sha.startswith(merged_as[:SHORT]):
+        reason = (
+            f"the forge says that #{claim.number} was merged as {merged_as}, which merely begins "
+            "like this commit: no link"
+        )
+    elif claim.method == "forge":
         reason = (
             f"the forge once said that this commit is the merge of #{claim.number}; now {merge}"
         )
@@ -289,7 +310,7 @@ def _brought(row: LinkRow, head: str, context: Context) -> bool | None:
     seen: set[str] = set()
     while waiting:
         commit = waiting.pop()
-        if commit == head:
+        if same_commit(commit, head):
             return True
         if commit in seen or is_mainline(context, row.repository, commit):
             continue

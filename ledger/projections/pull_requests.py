@@ -56,6 +56,16 @@ from ledger.projections.pushes import PushedRow
 from ledger.projections.rebases import landed_commits
 from ledger.projections.reviews import ReportedPullRequestRow
 from ledger.projections.revisions import HEADS
+from ledger.projections.shortened import (
+    PREFIXES,
+    SHORT_MERGES,
+    PrefixRow,
+    merge_of,
+    revisions_like,
+    short_merge,
+    short_merges_of,
+)
+from ledger.tellings import SHORT, is_short
 
 # A commit can be the head of a pull request that was opened from it later; so what the message
 # names and the content proves goes first.
@@ -107,6 +117,7 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
     data = recorded.data
     if isinstance(data, RevisionObserved):
         yield from _named(recorded, data, context)
+        yield from _shortened(recorded, data, context)
         for claim in context.find(ClaimRow, repository=data.repository, commit_sha=data.commit):
             if claim.method == "forge":
                 yield from _landed(recorded, data.repository, claim.number, context)
@@ -249,12 +260,35 @@ def _told(recorded: RecordedEvent, data: Told, context: Context) -> Iterable[Row
     """What a forge says of a merge decides anew about every commit that may be linked to it."""
     repository, number = data.repository, data.pull_request.number
     if isinstance(data, PullRequestMerged) and data.merge_commit:
-        commit = key_text(data.merge_commit)
-        grounds = ("forge", REPORTED, FORGE, SAID.format(number=number), "")
-        yield from _claim(recorded, repository, commit, number, grounds, context)
+        named = key_text(data.merge_commit)
+        commits = [named]
+        if is_short(named):
+            yield short_merge(context, repository, number, named)
+            commits = revisions_like(context, repository, named)
+        for commit in commits:
+            yield from _said(recorded, repository, commit, number, context)
     yield from _landed(recorded, repository, number, context)
     for row in context.find(ClaimedRow, repository=repository, number=number):
         yield from linked(repository, row.commit_sha, context)
+
+
+def _said(
+    recorded: RecordedEvent, repository: str, commit: str, number: int, context: Context
+) -> Iterable[Row]:
+    """The claim of a forge that a commit is the merge, or may be."""
+    grounds = ("forge", REPORTED, FORGE, SAID.format(number=number), "")
+    yield from _claim(recorded, repository, commit, number, grounds, context)
+
+
+def _shortened(recorded: RecordedEvent, data: RevisionObserved, context: Context) -> Iterable[Row]:
+    """A revision may be the merge that a forge named by its first digits; or one too many."""
+    repository, commit = data.repository, data.commit
+    yield PrefixRow(repository, commit[:SHORT], commit)
+    for row in short_merges_of(context, repository, commit):
+        yield short_merge(context, repository, row.number, row.merge_commit)
+        yield from _said(recorded, repository, commit, row.number, context)
+        for one in context.find(ClaimedRow, repository=repository, number=row.number):
+            yield from linked(repository, one.commit_sha, context)
 
 
 def _landed(
@@ -264,8 +298,9 @@ def _landed(
     pull = context.get(ReportedPullRequestRow, repository, number)
     if pull is None or pull.state != MERGED or not pull.merge_commit_sha or not pull.head_sha:
         return
-    merge = pull.merge_commit_sha
-    for one in landed_commits(context, repository, merge, pull.head_sha, pull.commits):
+    merge, _ = merge_of(context, pull)
+    head = merge if is_short(pull.head_sha) and merge.startswith(pull.head_sha) else pull.head_sha
+    for one in landed_commits(context, repository, merge, head, pull.commits):
         same = "changes the same files to the same content as" if one.proved else _LIKE
         if one.commit_sha == one.proposed_sha:
             same = "is"
@@ -302,8 +337,8 @@ def _pushed(data: RefPushed, context: Context) -> Iterable[Row]:
 
 PROJECTION = Projection(
     name="pull_requests",
-    version=3,
-    tables=(PULL_REQUESTS, LINKS, CLAIMS, CLAIMED, UNNAMED),
+    version=4,
+    tables=(PULL_REQUESTS, LINKS, CLAIMS, CLAIMED, UNNAMED, PREFIXES, SHORT_MERGES),
     handles=(
         RevisionObserved,
         PullRequestMatched,

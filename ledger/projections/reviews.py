@@ -33,8 +33,6 @@ PullRequestEvent = PullRequestOpened | PullRequestPushed | PullRequestMerged | P
 ReviewEvent = ReviewSubmitted | ReviewDismissed
 _STATES = {PullRequestOpened: OPEN, PullRequestClosed: CLOSED, PullRequestMerged: MERGED}
 _MAX_OBJECT, _MAX_TIME = 64, 32  # characters of an object's name and of a time in a key
-_SHORT = 12  # digits of a commit's name where a forge cuts it
-_FULL = "commit "
 _PLAIN = ("title", "url", "base", "base_commit", "head_ref", "created_at")
 
 
@@ -217,7 +215,7 @@ def _tell(told: Tellings, data: PullRequestEvent) -> None:
     # What names neither title nor page tells of a push alone, and nothing of labels.
     whole = ("labels", "draft") if pull.title or pull.url else ()
     told.add(snapshot, clock, mark, even_empty=whole)
-    _in_full(told, pull.head, pull.base_commit, snapshot["head"])
+    told.add_commits(pull.head, pull.base_commit, snapshot["head"])
     if isinstance(data, PullRequestMerged):
         merge = {
             "merged_head": pull.head,
@@ -228,7 +226,7 @@ def _tell(told: Tellings, data: PullRequestEvent) -> None:
             "commits": data.commits,
         }
         told.add(merge, clock, mark)
-        _in_full(told, data.merge_commit)
+        told.add_commits(data.merge_commit)
     if state := _STATES.get(type(data)):
         # Closed and opened in one second: taken for closed. Merged is merged for ever.
         told.add({"state": state}, "~" if state == MERGED else clock, str(state != OPEN))
@@ -240,17 +238,6 @@ def _happened_at(data: PullRequestEvent) -> str:
     if isinstance(data, PullRequestMerged):
         return data.merged_at
     return data.closed_at if isinstance(data, PullRequestClosed) else data.at
-
-
-def _in_full(told: Tellings, *commits: str) -> None:
-    """Keeps the full names of commits, for forges cut them short now and then."""
-    told.add({f"{_FULL}{one[:_SHORT]}": one for one in commits if len(one) > _SHORT}, "", "")
-
-
-def commit_of(told: Tellings, field: str) -> str:
-    """A commit that is told, in full where any telling had it so."""
-    short = str(told.get(field))
-    return str(told.get(f"{_FULL}{short}")) or short if len(short) == _SHORT else short
 
 
 def _somebody(who: Identity | None, is_bot: bool) -> list[Any]:
@@ -289,9 +276,9 @@ def _pull_request_row(
         author_is_bot=_is_bot(told, "author"),
         url=_text(told, "url"),
         base=_text(told, "base"),
-        base_sha=column(commit_of(told, "base_commit")),
+        base_sha=column(told.commit("base_commit")),
         head_ref=_text(told, "head_ref"),
-        head_sha=column(commit_of(told, "merged_head") or commit_of(told, "head")),
+        head_sha=column(told.commit("merged_head") or told.commit("head")),
         labels=column("\n".join(told.get("labels"))),
         draft=int(told.get("draft", False)),
         created_at=_text(told, "created_at"),
@@ -300,7 +287,7 @@ def _pull_request_row(
         merged_at=_text(told, "merged_at"),
         merged_by=name_of(told, "merged_by"),
         merged_by_bot=_is_bot(told, "merged_by"),
-        merge_commit_sha=key_text(commit_of(told, "merge_commit")),
+        merge_commit_sha=key_text(told.commit("merge_commit")),
         merge_method=_text(told, "method"),
         commits=told.get("commits", 0),
         told=told.text,
@@ -341,7 +328,8 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
             "dismissed_by": _somebody(actor, False),
         }
         told.add(dismissal, data.at, mark)
-    commit = str(told.get("commit") or told.get("commit_then"))
+    told.add_commits(data.commit)
+    commit = told.commit("commit") or told.commit("commit_then")
     return ReviewRow(
         repository=data.repository,
         number=data.number,
@@ -349,7 +337,7 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
         reviewer=name_of(told, "reviewer") or name_of(told, "reviewer_then"),
         reviewer_is_bot=_is_bot(told, "reviewer"),
         state=column(told.get("said") or approval.DISMISSED),
-        commit_sha=column(commit or str(told.get("commit_guessed"))),
+        commit_sha=column(commit or told.commit("commit_guessed")),
         submitted_at=_text(told, "submitted_at"),
         association=_text(told, "association"),
         url=_text(told, "url"),
@@ -367,7 +355,7 @@ def _review(recorded: RecordedEvent, data: ReviewEvent, context: Context) -> Rev
 
 PROJECTION = Projection(
     name="reviews",
-    version=4,
+    version=5,
     tables=(PULL_REQUESTS, CONTRIBUTORS, REVIEWS, LISTS),
     handles=(*_PULLS, PullRequestListed, ReviewSubmitted, ReviewDismissed, ReviewsListed),
     project=project,

@@ -64,7 +64,7 @@ REVISIONS = Table(
     "model_revision",
     RevisionRow,
     key=("repository", "branch", "commit_sha"),
-    indexes=(("repository", "branch", "number"),),
+    indexes=(("repository", "branch", "number"), ("repository", "branch", "superseded")),
 )
 BRANCHES = Table(
     "model_branch", BranchRow, key=("repository", "branch"), lookups=(("repository",),)

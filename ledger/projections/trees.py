@@ -18,6 +18,19 @@ from ledger.resources import Resource
 MAX_DIRECTORIES = 2_000
 
 
+class Step(Protocol):
+    """What of a revision places it on a line."""
+
+    @property
+    def commit_sha(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def first_parent(self) -> str: ...
+    @property
+    def superseded(self) -> int: ...
+
+
 class Line(NamedTuple):
     """The first-parent line below a commit of a branch.
 
@@ -31,7 +44,7 @@ class Line(NamedTuple):
     fork: int
     displaced: frozenset[str]
 
-    def has(self, step: RevisionRow) -> bool:
+    def has(self, step: Step) -> bool:
         """Whether a revision of the branch stands on the line."""
         if step.superseded:
             return step.commit_sha in self.displaced
@@ -41,7 +54,7 @@ class Line(NamedTuple):
 class Reader(Protocol):
     """Where rows and documents come from."""
 
-    def step(self, repository: str, branch: str, commit: str) -> RevisionRow | None:
+    def step(self, repository: str, branch: str, commit: str) -> Step | None:
         """A revision."""
 
     def versions(self, repository: str, branch: str, directory: str) -> Sequence[FileRow]:

@@ -27,6 +27,7 @@ from ledger.queries.answers import (
     Shown,
 )
 from ledger.queries.deployed import Deployed, where_live
+from ledger.queries.many import for_each, growing
 from ledger.queries.names import ResourceName, Scope, ambiguous, is_identity, resolve
 from ledger.queries.revisions import Revisions
 from ledger.queries.spelling import is_meant, spellings
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from ledger.queries.effective import Places
 
 
-class _Step(msgspec.Struct, frozen=True, kw_only=True):
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """A change as its table holds it, with what places it on a line."""
 
     change: int
@@ -64,11 +65,8 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
     superseded: int
 
 
-_STEP = (
-    "change", "resource", "action", "path", "old_path", "api_group", "kind", "namespace", "name",
-    "coarse", "before_digest", "before_item", "before_opaque", "after_digest", "after_item",
-    "after_opaque", "unparsed", "warnings", "copied_from", "commit_sha", "revision_number",
-)  # fmt: skip
+_STEP = tuple(name for name in Step.__struct_fields__ if name != "superseded")
+Rows = dict[int, list[FieldChange]]
 
 
 class Asker(Revisions):
@@ -78,6 +76,7 @@ class Asker(Revisions):
         super().__init__(store.connection)
         self._store = store
         self._documents = documents
+        self._steps: dict[str, list[Step]] = {}
 
     @cached_property
     def places(self) -> Places:
@@ -127,18 +126,40 @@ class Asker(Revisions):
         self, resources: Sequence[ResourceName], *, field: str = "", until: str = "", limit: int = 0
     ) -> Iterator[Change]:
         """The changes of resources, newest first; only those that touch `field` where one is named."""
+        given = 0
+        for some in growing(self.steps(resources, until), 0 if field else limit):
+            told: list[tuple[Step, list[Field]]] = []
+            known = self._many_rows(some)
+            for step in some:
+                changed = self._fields(step, known, field)
+                if changed or not field:
+                    told.append((step, changed))
+                if limit and given + len(told) == limit:
+                    break
+            self._warm(resources, [step for step, _ in told])
+            for step, changed in told:
+                yield self._change(resources, step, changed)
+            given += len(told)
+            if limit and given == limit:
+                return
+
+    def steps(self, resources: Sequence[ResourceName], until: str = "") -> list[Step]:
+        """Where resources changed, newest first, on the line that the tip had then."""
         steps = [step for one in resources for step in self._line(one, until)[1]]
         steps = [step for step in steps if step.action != "formatted"]
-        steps.sort(key=lambda step: (-step.revision_number, step.change))
-        given = 0
-        for step in steps:
-            changed = self._fields(step, field)
-            if field and not changed:
-                continue
-            yield self._change(resources, step, changed)
-            given += 1
-            if given == limit:
-                return
+        return sorted(steps, key=lambda step: (-step.revision_number, step.change))
+
+    def changes(self, resources: Sequence[ResourceName], steps: Sequence[Step]) -> list[Change]:
+        """The changes that were made in some steps."""
+        known = self._many_rows(steps)
+        self._warm(resources, steps)
+        return [self._change(resources, step, self._fields(step, known, "")) for step in steps]
+
+    def _warm(self, resources: Sequence[ResourceName], steps: Sequence[Step]) -> None:
+        for repository, branch in {(one.repository, one.branch) for one in resources}:
+            own = {one.resource for one in resources if one.repository == repository}
+            commits = [step.commit_sha for step in steps if step.resource in own]
+            self.warm(repository, branch, commits)
 
     def where_live(self, change: Change) -> list[Deployed]:
         """Where a change is live, as controllers tell; empty where no application is made from it."""
@@ -160,17 +181,18 @@ class Asker(Revisions):
         by_commit = {step.commit_sha: step for step in steps}
 
         def rows() -> Iterator[tuple[str, list[FieldChange] | None]]:
-            for step in reversed(steps):
-                if step.action == "added":
-                    yield step.commit_sha, None
-                else:
-                    yield step.commit_sha, self._rows(step)
+            for some in growing(steps[::-1]):
+                known = self._many_rows([step for step in some if step.action != "added"])
+                for step in some:
+                    added = step.action == "added"
+                    yield step.commit_sha, None if added else self._rows(step, known)
 
         def bodies(commit: str) -> tuple[Value, Value] | None:
             step = by_commit[commit]
             return self._body_before(step)[0], self._body_after(step)[0]
 
         told = fields.blame(body, rows(), syntax=syntax, bodies=bodies)
+        self.warm(resource.repository, resource.branch, told.values())
         blamed = [
             Blamed(
                 field=path,
@@ -217,22 +239,25 @@ class Asker(Revisions):
         ]
         return Difference(resource=resource, before=before_moment, after=after_moment, fields=shown)
 
-    def _line(self, resource: ResourceName, at: str) -> tuple[Moment, list[_Step]]:
+    def _line(self, resource: ResourceName, at: str) -> tuple[Moment, list[Step]]:
         """The moment, and the resource's changes up to it on the line that the tip then had."""
         moment = self.moment(resource.repository, resource.branch, at)
         displaced, fork = self._displaced(resource.repository, resource.branch, moment)
-        columns = ", ".join(f"h.{name}" for name in _STEP)
-        rows = self._connection.rows(
-            f"select {columns}, r.superseded from model_resource_change h "  # noqa: S608
-            "join model_revision r on r.repository = h.repository and r.branch = h.branch "
-            "and r.commit_sha = h.commit_sha where h.resource = ? order by h.revision_number, h.change",
-            (resource.resource,),
-        )
-        names = (*_STEP, "superseded")
-        steps = [_Step(**dict(zip(names, row, strict=True))) for row in rows]
+        if resource.resource not in self._steps:
+            columns = ", ".join(f"h.{name}" for name in _STEP)
+            rows = self._connection.rows(
+                f"select {columns}, r.superseded from model_resource_change h "  # noqa: S608
+                "join model_revision r on r.repository = h.repository and r.branch = h.branch "
+                "and r.commit_sha = h.commit_sha where h.resource = ? "
+                "order by h.revision_number, h.change",
+                (resource.resource,),
+            )
+            names = (*_STEP, "superseded")
+            steps = [Step(**dict(zip(names, row, strict=True))) for row in rows]
+            self._steps[resource.resource] = steps
         kept = [
             step
-            for step in steps
+            for step in self._steps[resource.resource]
             if step.commit_sha in displaced
             or (not step.superseded and step.revision_number <= fork)
         ]
@@ -240,12 +265,12 @@ class Asker(Revisions):
 
     # -- documents -------------------------------------------------------------------------------
 
-    def _state(self, steps: Sequence[_Step]) -> tuple[Value, str] | None:
+    def _state(self, steps: Sequence[Step]) -> tuple[Value, str] | None:
         if not steps or steps[-1].action == "removed":
             return None
         return self._body_after(steps[-1])
 
-    def _body_now(self, resource: ResourceName, steps: Sequence[_Step]) -> tuple[Value, str]:
+    def _body_now(self, resource: ResourceName, steps: Sequence[Step]) -> tuple[Value, str]:
         state = self._state(steps)
         if state is None:
             word = "was removed by then" if steps else "was not declared yet"
@@ -254,10 +279,10 @@ class Asker(Revisions):
             )
         return state
 
-    def _body_after(self, step: _Step) -> tuple[Value, str]:
+    def _body_after(self, step: Step) -> tuple[Value, str]:
         return self._body(step.path, step.after_digest, step.after_item, step.after_opaque)
 
-    def _body_before(self, step: _Step) -> tuple[Value, str]:
+    def _body_before(self, step: Step) -> tuple[Value, str]:
         path = step.old_path or step.path
         return self._body(path, step.before_digest, step.before_item, step.before_opaque)
 
@@ -271,31 +296,38 @@ class Asker(Revisions):
         one = self._documents.parse(path, bytes(digest))[item]
         return one.body, one.syntax
 
-    def _text(self, step: _Step) -> str:
+    def _text(self, step: Step) -> str:
         if step.after_digest is None:
             return step.after_opaque or ""
         return self._store.content(bytes(step.after_digest)).decode("utf-8", "replace")
 
     # -- rows ------------------------------------------------------------------------------------
 
-    def _rows(self, step: _Step) -> list[FieldChange]:
-        """The field rows of a change; made again from the documents where they were too many."""
-        if step.coarse:
-            before, syntax = self._body_before(step)
-            after, new_syntax = self._body_after(step)
-            found = fields.diff(before, after, syntax=syntax) if syntax == new_syntax else None
-            return [FieldChange("", "changed", before, after)] if found is None else found
-        rows = self._connection.rows(
-            "select field, action, old_value, new_value from model_field_change "
-            "where change = ? order by sequence",
-            (step.change,),
+    def _many_rows(self, steps: Sequence[Step]) -> Rows:
+        """The field rows of changes, but of those that had too many."""
+        found: Rows = {}
+        rows = for_each(
+            self._connection,
+            sorted({step.change for step in steps if not step.coarse}),
+            "select f.change, f.field, f.action, f.old_value, f.new_value from w "
+            "cross join model_field_change f where f.change = w.wanted order by f.change, f.sequence",
         )
-        return [
-            FieldChange(field, action, _value(old), _value(new)) for field, action, old, new in rows
-        ]
+        for change, field, action, old, new in rows:
+            one = FieldChange(field, action, _value(old), _value(new))
+            found.setdefault(change, []).append(one)
+        return found
 
-    def _fields(self, step: _Step, wanted: str) -> list[Field]:
-        rows = self._rows(step)
+    def _rows(self, step: Step, known: Rows) -> list[FieldChange]:
+        """The field rows of a change; made again from the documents where they were too many."""
+        if not step.coarse:
+            return known.get(step.change, [])
+        before, syntax = self._body_before(step)
+        after, new_syntax = self._body_after(step)
+        found = fields.diff(before, after, syntax=syntax) if syntax == new_syntax else None
+        return [FieldChange("", "changed", before, after)] if found is None else found
+
+    def _fields(self, step: Step, known: Rows, wanted: str) -> list[Field]:
+        rows = self._rows(step, known)
         if not wanted:
             return [
                 Field(field=one.field, action=one.action, old=one.old, new=one.new) for one in rows
@@ -307,7 +339,7 @@ class Asker(Revisions):
                 found += self._narrowed(step, one, names)
         return found
 
-    def _narrowed(self, step: _Step, row: FieldChange, wanted: Sequence[str]) -> list[Field]:
+    def _narrowed(self, step: Step, row: FieldChange, wanted: Sequence[str]) -> list[Field]:
         """A row on a subtree, cut down to the fields below it that were asked for."""
         whole = [Field(field=row.field, action=row.action, old=row.old, new=row.new)]
         if (
@@ -345,7 +377,7 @@ class Asker(Revisions):
         }
 
     def _change(
-        self, resources: Sequence[ResourceName], step: _Step, changed: list[Field]
+        self, resources: Sequence[ResourceName], step: Step, changed: list[Field]
     ) -> Change:
         owner = next(one for one in resources if one.resource == step.resource)
         return Change(

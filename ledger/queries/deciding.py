@@ -174,28 +174,34 @@ class Decider:
         Of a whole resource: its document's changes, and those of its inputs that made it another one.
         """
         if not field and decision.place is not None:
-            whole = self._of_all(resources, decision.place, until)
+            whole = self._of_all(resources, decision.place, until, limit)
             yield from islice(whole, limit) if limit else whole
             return
-        found = list(self._asker.history(resources, field=field, until=until))
+        found = list(self._asker.history(resources, field=field, until=until, limit=limit))
         own = {one.resource for one in resources}
         for setter in decision.inputs():
             if setter.resource is not None and setter.resource.resource not in own:
-                found += self._asker.history([setter.resource], field=setter.field, until=until)
+                found += self._asker.history(
+                    [setter.resource], field=setter.field, until=until, limit=limit
+                )
         found.sort(key=lambda one: -one.revision.number)
         yield from found[:limit] if limit else found
 
     def _of_all(
-        self, resources: Sequence[ResourceName], place: Place, until: str
+        self, resources: Sequence[ResourceName], place: Place, until: str, limit: int
     ) -> Iterator[Change]:
-        own = list(self._asker.history(resources, until=until))
+        own = self._asker.history(resources, until=until, limit=limit)
+        next_own = next(own, None)
         known = {one.resource for one in resources}
         outcomes = self._outcomes(place)
         for outcome in outcomes.newest_first():
-            while own and own[0].revision.number >= outcome.number:
-                yield own.pop(0)
+            while next_own is not None and next_own.revision.number >= outcome.number:
+                yield next_own
+                next_own = next(own, None)
             yield from (one for one in outcome.changes if one.resource not in known)
         self.unread = outcomes.unread
+        if next_own is not None:
+            yield next_own
         yield from own
 
     # -- blame -----------------------------------------------------------------------------------

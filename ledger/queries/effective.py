@@ -5,7 +5,7 @@ Everything here is inferred: kustomizations are read, not run, and what a readin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -13,14 +13,16 @@ import msgspec
 from ledger import fields
 from ledger.documents import Documents
 from ledger.errors import UsageError
+from ledger.kustomize import DIRECTORY, FILE
 from ledger.kustomize.rendering import render
 from ledger.kustomize.results import Effective, Overlay, Rendered
 from ledger.kustomize.trees import Input
-from ledger.projections.live.desired import Source, overlay_of, sources_of
+from ledger.projections.declared import Source, overlay_of, sources_of
 from ledger.projections.references import FileRow
-from ledger.projections.trees import ContextReader, Line, Tree, line_at
+from ledger.projections.trees import Line, Tree, line_at
 from ledger.queries import names
-from ledger.queries.inputs import directories_made_from
+from ledger.queries.inputs import directories_made_from, is_any_application
+from ledger.queries.many import growing
 from ledger.queries.names import ResourceName, Scope
 from ledger.queries.reading import Reading
 from ledger.queries.spelling import is_meant, spellings
@@ -29,6 +31,7 @@ from ledger.store import Store
 
 MAX_ROOTS = 500
 MAX_BUILDS = 1_000
+FIRST = 2  # directories that are read at once, at the beginning
 _MANIFESTS = (".yaml", ".yml", ".json")
 APPLICATION = "application "
 
@@ -91,10 +94,12 @@ class Places:
 
     def __init__(self, store: Store, documents: Documents) -> None:
         self._connection = store.connection
-        self._reader = ContextReader(Reading(store, documents))
+        self._reader = Reading(store, documents)
         self._builds: dict[tuple[object, ...], tuple[Rendered, Tree]] = {}
         self._trees: dict[Line, Tree] = {}
         self._arounds: dict[tuple[Line, str], set[str]] = {}
+        self._lines: dict[tuple[str, str, str], Line | None] = {}
+        self._declared: dict[tuple[str, str, str], list[ResourceName]] = {}
         self._known: list[Deploying] | None = None
 
     # -- names -----------------------------------------------------------------------------------
@@ -171,9 +176,11 @@ class Places:
         each; raises UsageError where they are too many.
         """
         line = self._line(resource, commit)
-        roots = self._roots(resource, line, scope) if line is not None else []
-        for directory, application in roots:
-            if line is not None:
+        if line is None:
+            return
+        for some in growing(self._roots(resource, line, scope), FIRST):
+            self._reader.warm([self._tree(line)], [directory for directory, _ in some])
+            for directory, application in some:
                 yield from self._at(resource, line, directory, application)
 
     def directories(self, resource: ResourceName, scope: Scope, commit: str = "") -> list[str]:
@@ -221,7 +228,7 @@ class Places:
             rows = self._connection.rows(
                 "select application_namespace, application, destination_namespace, facts "
                 "from applications where present = 1 order by 1, 2, controller_cluster"
-            )
+            ) if is_any_application(self._connection) else []  # fmt: skip
             self._known = [
                 Deploying(f"{APPLICATION}{where}/{name}", namespace, source)
                 for where, name, namespace, facts in rows
@@ -239,6 +246,12 @@ class Places:
         return self._arounds[key]
 
     def _line(self, resource: ResourceName, commit: str) -> Line | None:
+        key = (resource.repository, resource.branch, commit)
+        if key not in self._lines:
+            self._lines[key] = self._read_line(resource, commit)
+        return self._lines[key]
+
+    def _read_line(self, resource: ResourceName, commit: str) -> Line | None:
         if not commit:
             rows = self._connection.rows(
                 "select tip from model_branch where repository = ? and branch = ?",
@@ -251,18 +264,10 @@ class Places:
 
     def _tops(self, line: Line, around: set[str]) -> list[str]:
         """The directories with a kustomization that no other one of them takes in."""
-        rows = self._connection.rows(
-            "select directory, target, kind from model_reference where repository = ? and branch = ? "
-            "and since <= ? and (until is null or until > ?) and kind in ('file', 'directory')",
-            [line.repository, line.branch, line.number, line.number],
-        ) if around else []  # fmt: skip
-        with_one = {directory for directory, _, _ in rows if directory in around}
-        taken_in = {
-            target
-            for directory, target, kind in rows
-            if directory in around and kind == "directory"
-        }
-        return sorted(with_one - taken_in)
+        known = self._reader.references(line.repository, line.branch, sorted(around))
+        now = [one for one in known if one.holds(line.number)]
+        taken_in = {one.target for one in now if one.kind == DIRECTORY}
+        return sorted({one.directory for one in now} - taken_in)
 
     def _at(
         self,
@@ -288,7 +293,8 @@ class Places:
     ) -> tuple[Rendered, Tree]:
         key = (line, directory, application)
         if key not in self._builds:
-            tree = self._trees.setdefault(line, Tree(self._reader, line))
+            tree = self._tree(line)
+            self._reader.warm([tree], [directory])
             overlay = None
             if application is not None:
                 body = overlay_of(application.source)
@@ -296,23 +302,24 @@ class Places:
             self._builds[key] = (render(directory, tree, overlay=overlay), tree)
         return self._builds[key]
 
+    def _tree(self, line: Line) -> Tree:
+        return self._trees.setdefault(line, Tree(self._reader, line))
+
+    def warm(self, resource: ResourceName, directory: str, commits: Iterable[str]) -> None:
+        """Reads what will be read of a directory at some commits, all at once."""
+        lines = [self._line(resource, commit) for commit in commits if commit]
+        self._reader.warm([self._tree(line) for line in lines if line is not None], [directory])
+
     # -- inputs over time ------------------------------------------------------------------------
 
     def ever_in(self, line: Line, directory: str) -> set[str]:
         """The files that ever were part of a directory, by any kustomization that it ever took in."""
-        files: set[str] = set()
-        seen, frontier = {directory}, [directory]
-        while frontier:
-            rows = self._connection.rows(
-                "select distinct kind, target from model_reference where repository = ? "
-                "and branch = ? and directory = ? and kind in ('file', 'directory')",
-                [line.repository, line.branch, frontier.pop()],
-            )
-            files |= {target for kind, target in rows if kind == "file"}
-            new = {target for kind, target in rows if kind == "directory"} - seen
-            seen |= new
-            frontier += sorted(new)
-        return files
+        known = self._reader.taken_in(line.repository, line.branch, [directory])
+        return {one.target for one in known if one.kind == FILE}
+
+    def parents(self, resource: ResourceName, commits: Sequence[str]) -> list[str]:
+        """The commit before each of some revisions on its line; empty where it is the first."""
+        return self._reader.parents(resource.repository, resource.branch, commits)
 
     def versions(self, line: Line, directory: str) -> Sequence[FileRow]:
         """Every version of every manifest that ever stood in a directory, on whatever line."""
@@ -372,7 +379,10 @@ class Places:
         if one.path.startswith(APPLICATION):
             return Setter(path=one.path, field=one.field)
         scope = Scope(repository=place.resource.repository, branch=place.resource.branch)
-        documents = names.at_path(self._connection, one.path, scope)
+        key = (scope.repository, scope.branch, one.path)
+        if key not in self._declared:
+            self._declared[key] = names.at_path(self._connection, one.path, scope)
+        documents = self._declared[key]
         if one.path == place.resource.path:
             documents = [each for each in documents if each.resource == place.resource.resource]
         return Setter(path=one.path, field=one.field, resource=documents[0] if documents else None)

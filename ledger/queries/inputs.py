@@ -11,9 +11,18 @@ from typing import NamedTuple
 import msgspec
 
 from ledger.projections.applications import directory
+from ledger.queries.many import for_each
 from ledger.store.drivers import Connection
 
-_SOME = 400
+# The index by target holds all but `until`: SQLite takes it only where that is looked up apart.
+_TAKEN_IN_BY = (
+    "select distinct r.directory from w cross join model_reference i cross join model_reference r "
+    "where i.repository = ? and i.branch = ? and i.target = w.wanted "
+    "and i.kind in ('file', 'directory') and i.since <= ? "
+    "and r.repository = i.repository and r.branch = i.branch and r.directory = i.directory "
+    "and r.kind = i.kind and r.target = i.target and r.since = i.since "
+    "and (r.until is null or r.until > ?)"
+)
 
 
 class Deployable(NamedTuple):
@@ -45,20 +54,23 @@ def directories_made_from(
             above = above.rpartition("/")[0]
     frontier = sorted(found)
     while frontier:
-        reached: set[str] = set()
-        for start in range(0, len(frontier), _SOME):
-            some = frontier[start : start + _SOME]
-            marks = ", ".join("?" * len(some))
-            rows = connection.rows(
-                "select distinct directory from model_reference where repository = ? and branch = ? "  # noqa: S608
-                f"and target in ({marks}) and kind in ('file', 'directory') and since <= ? "
-                "and (until is null or until > ?)",
-                [repository, branch, *some, number, number],
-            )
-            reached |= {row[0] for row in rows}
-        frontier = sorted(reached - found)
-        found |= reached
+        rows = for_each(
+            connection,
+            frontier,
+            _TAKEN_IN_BY,
+            repository,
+            branch,
+            number,
+            number,
+        )
+        frontier = sorted({row[0] for row in rows} - found)
+        found.update(frontier)
     return found
+
+
+def is_any_application(connection: Connection) -> bool:
+    """Whether a controller ever told of an application: the view of them costs more than to look."""
+    return bool(connection.rows("select 1 from model_application_state limit 1"))
 
 
 def deployables(connection: Connection, repository: str = "") -> list[Deployable]:
@@ -66,6 +78,8 @@ def deployables(connection: Connection, repository: str = "") -> list[Deployable
 
     An application with no source in a repository that the ledger reads stands there once all the same.
     """
+    if not is_any_application(connection):
+        return []
     rows = connection.rows(
         "select controller_cluster, application_namespace, application, cluster, environment, tier, "
         "repository, path, target_revision, facts from applications where present = 1 "

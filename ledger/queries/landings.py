@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 
+from ledger.projections.pushes import BYPASS
 from ledger.queries.answers import Entry
 from ledger.queries.inputs import Deployable, deployables, directories_made_from, follows
 from ledger.queries.revisions import landed_clock, told_once
 from ledger.store.drivers import Connection
+from ledger.tellings import Tellings
 
 LANDED, REWRITTEN = "landed", "rewritten"
 
@@ -39,7 +41,7 @@ def environments(connection: Connection) -> dict[str, Mapped]:
 _LANDED = (
     "landed_at", "landed_grade", "repository", "branch", "number", "commit_sha", "subject",
     "author_name", "merged_by", "merged_at", "pull_request", "link_grade", "approval", "approval_reason",
-    "superseded", "evidence_position", "recorded_at", "pushed_by", "pushed_at",
+    "superseded", "evidence_position", "recorded_at", "pushed_by", "pushed_at", "direct",
 )  # fmt: skip
 
 
@@ -106,7 +108,10 @@ def _landed_by(row: Mapping[str, Any]) -> str:
     """Who merged or pushed it, as the forge says."""
     if row["merged_by"]:
         return f", merged by {row['merged_by']}"
-    return f", pushed by {row['pushed_by']}" if row["pushed_by"] else ""
+    if not row["pushed_by"]:
+        return ", pushed past the rules" if row["direct"] == BYPASS else ""
+    past = "past the rules " if row["direct"] == BYPASS else ""
+    return f", pushed {past}by {row['pushed_by']}"
 
 
 def _touched(connection: Connection, row: Mapping[str, Any]) -> list[str]:
@@ -138,6 +143,7 @@ def rewritten(
         }
         moved = f"{branch} was forced from {old[:9]} to {new[:9]}, leaving {abandoned} behind"
         what = f"{branch} was deleted at {old[:9]}" if kind == "deleted" else moved
+        who, reason = _pushed_away(connection, repository, branch, old)
         yield Entry(
             at=at,
             clock="the ledger saw the branch move",
@@ -146,10 +152,24 @@ def rewritten(
             repository=repository,
             branch=branch,
             commit_sha=new,
+            who=who,
             what=what,
             alarming=True,
             grade="reported",
-            reason="Git does not tell who did it",
+            reason=reason,
             evidence_position=position,
             recorded_at=at,
         )
+
+
+def _pushed_away(connection: Connection, repository: str, branch: str, old: str) -> tuple[str, str]:
+    """Who pushed a branch away from a commit, where the forge tells, and how that is known."""
+    rows = connection.rows(
+        "select told from model_push where repository = ? and branch = ? and before_sha = ?",
+        [repository, branch, old],
+    )
+    told = Tellings(rows[0][0]) if len(rows) == 1 else Tellings()
+    who = str(told.get("pusher"))
+    if not who:
+        return "", "Git does not tell who did it"
+    return who, f"{told.get('forge').partition('/')[0]} says that {who} pushed it away from there"

@@ -91,7 +91,8 @@ def resolve(connection: Connection, name: str, scope: Scope) -> list[ResourceNam
 
     A few indexed queries.
     """
-    found = _by_path(connection, name, scope)
+    found = candidates(connection, name, scope) if is_identity(name) else []
+    found = found or _by_path(connection, name, scope)
     if found:
         return found
     chosen = candidates(connection, name, scope)

@@ -10,12 +10,14 @@ import msgspec
 from ledger import fields
 from ledger.kustomize import NAMES
 from ledger.queries.answers import Change
-from ledger.queries.asking import Asker
+from ledger.queries.asking import Asker, Step
+from ledger.queries.many import growing
 from ledger.resources import Value
 
 if TYPE_CHECKING:
     from ledger.queries.effective import Place
 
+FIRST = 2  # revisions of which everything is read at once, at the beginning
 MAX_READ = 200  # revisions of which the outcome is read, two directories each
 
 
@@ -44,29 +46,31 @@ class Outcomes:
         self._place = place
         self._one = place.resource
         self._line = place.tree.line
-        self._own: list[Change] = []
+        self._own: list[Step] = []
         self.unread = 0
 
     def newest_first(self) -> Iterator[Outcome]:
         """Each of them, as it is found. Costs two readings of the directory for each candidate."""
         one = self._one
-        self._own = list(self._asker.history([one], until=self._line.commit))
-        for read, (number, commit) in enumerate(self._candidates()):
-            if read == MAX_READ:
-                self.unread = number
-                return
-            before = self._asker.first_parent(
-                self._asker.revision(one.repository, one.branch, commit)
-            )
-            old, new = self._made(before, number - 1), self._made(commit, number)
-            if old != new:
-                changed = _differing(old, new)
-                yield Outcome(number, commit, changed, self._changes(number, commit, changed))
+        self._own = self._asker.steps([one], self._line.commit)
+        candidates = self._candidates()
+        if len(candidates) > MAX_READ:
+            self.unread = candidates[MAX_READ][0]
+        for some in growing(candidates[:MAX_READ], FIRST):
+            parents = self._asker.places.parents(one, [commit for _, commit in some])
+            pairs = list(zip(parents, some, strict=True))
+            commits = [each for parent, (_, commit) in pairs for each in (commit, parent)]
+            self._asker.places.warm(one, self._place.directory, commits)
+            for parent, (number, commit) in pairs:
+                old, new = self._made(parent, number - 1), self._made(commit, number)
+                if old != new:
+                    changed = _differing(old, new)
+                    yield Outcome(number, commit, changed, self._changes(number, commit, changed))
 
     def _candidates(self) -> list[tuple[int, str]]:
         """Number and commit of the revisions that touched an input, newest first."""
         tree = self._place.tree
-        own = {(one.revision.number, one.revision.commit_sha) for one in self._own}
+        own = {(one.revision_number, one.commit_sha) for one in self._own}
         rows = [
             (row.revision_number, row.commit_sha)
             for directory, wanted in self._inputs().items()
@@ -89,7 +93,7 @@ class Outcomes:
         """What came out at a commit, under the path and name that the document then had."""
         if not commit:
             return []
-        last = next((one for one in self._own if one.revision.number <= number), None)
+        last = next((one for one in self._own if one.revision_number <= number), None)
         if last is None or last.action == "removed":
             return []
         then = msgspec.structs.replace(
@@ -107,7 +111,8 @@ class Outcomes:
         one = self._one
         inputs = {f"{directory}/{name}".lstrip("/")
                   for directory, files in self._inputs().items() for name in files}  # fmt: skip
-        found = [each for each in self._own if each.revision.commit_sha == commit]
+        own = [each for each in self._own if each.commit_sha == commit]
+        found = self._asker.changes([one], own)
         for each in self._asker.places.changed_in(self._line, number, commit, inputs):
             if each.resource != one.resource:
                 found += self._asker.history([each], until=commit, limit=1)

@@ -39,6 +39,8 @@ _COLUMNS = (
     "valid_until, evidence_position"
 )
 
+_NEAR = 5
+
 
 def find_people(connection: Connection, name: str = "") -> list[Somebody]:
     """Everybody who bears a name (a login, an address, a shown name, in any case), or all people.
@@ -53,11 +55,19 @@ def find_people(connection: Connection, name: str = "") -> list[Somebody]:
     wanted = name.strip().casefold()
     people = [_somebody(rows) for rows in found.values() if not wanted or _bears(rows, wanted)]
     if not people and wanted:
+        names = sorted(
+            one for one, rows in found.items() if any(wanted in _folded(row) for row in rows)
+        )
+        near = f" Perhaps: {', '.join(names[:_NEAR])}." if names else ""
         raise NotFoundError(
             f"nobody is called {name!r} in anything that was read",
-            hint="Give a login, an e-mail address or a whole name as it is shown.",
+            hint=f"Give a login, an e-mail address or a whole name as it is shown.{near}",
         )
     return people
+
+
+def _folded(row: dict[str, Any]) -> str:
+    return f"{row['person']} {row['value']}".casefold()
 
 
 def _bears(rows: list[dict[str, Any]], wanted: str) -> bool:

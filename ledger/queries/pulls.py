@@ -21,7 +21,10 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Opinion(msgspec.Struct, frozen=True, kw_only=True):
-    """A review, and whether it counts. Times are UTC text, empty where they are not told."""
+    """A review, and whether it counts. Times are UTC text, empty where they are not told.
+
+    `dismissed_by` is empty where it was not dismissed, or nobody tells by whom.
+    """
 
     reviewer: str
     state: str
@@ -29,6 +32,21 @@ class Opinion(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: str
     counts: bool
     reason: str
+    dismissed_by: str
+    evidence_position: int
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """How the latest run of a check of the head ended, and how the latest one by the merge had.
+
+    `at_merge` is empty where none had ended by then; `completed_at` where the forge does not tell.
+    """
+
+    name: str
+    app: str
+    conclusion: str
+    completed_at: str
+    at_merge: str
     evidence_position: int
 
 
@@ -61,7 +79,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A pull request as its forge tells it and as Git shows it; empty and null where neither does.
 
-    `names` is what its revisions revert or bring again, `named_by` the revisions that revert or bring it.
+    `refusal` is the one word for why it is not approved, `rules` what the rules in force at its merge
+    demanded. `names` is what its revisions revert or bring again, `named_by` the revisions that revert or
+    bring it.
     """
 
     repository: str
@@ -79,8 +99,11 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     merged_by: str
     merge_commit_sha: str
     approval: Approval
+    refusal: str
+    rules: str
     contributions: list[Contribution]
     reviews: list[Opinion]
+    checks: list[Check]
     landed: list[Landing]
     delivered: list[Delivery]
     names: list[Named]
@@ -90,7 +113,7 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 _TEXTS = (
     "state", "title", "url", "author", "base", "head_sha", "created_at", "updated_at", "closed_at",
-    "merged_at", "merged_by", "merge_commit_sha",
+    "merged_at", "merged_by", "merge_commit_sha", "refusal", "rules",
 )  # fmt: skip
 
 
@@ -98,7 +121,7 @@ def find_pull_request(connection: Connection, number: int, repository: str = "")
     """The story of a pull request. NotFoundError, or AmbiguousError where several repositories have it."""
     columns = (
         "repository, state, title, url, author, base, head_sha, created_at, updated_at, closed_at, "
-        "merged_at, merged_by, merge_commit_sha, approval, link_grade, reason, approvers, "
+        "merged_at, merged_by, merge_commit_sha, refusal, rules, approval, reason, approvers, "
         "approved_at, evidence_position"
     )
     sql = f"select {columns} from pull_requests where number = ?"  # noqa: S608 (columns are ours)
@@ -132,6 +155,7 @@ def _story(connection: Connection, number: int, row: dict[str, Any]) -> PullRequ
         approval=_approval(row),
         contributions=_contributions(connection, key),
         reviews=_reviews(connection, key),
+        checks=_checks(connection, row["repository"], row["head_sha"], number),
         landed=landed,
         delivered=_delivered(connection, row["repository"], landed),
         names=_named(connection, key, "revision_sha", "named_sha"),
@@ -164,7 +188,8 @@ def _contributions(connection: Connection, key: Sequence[Any]) -> list[Contribut
 
 def _reviews(connection: Connection, key: Sequence[Any]) -> list[Opinion]:
     rows = connection.rows(
-        """select reviewer, state, commit_sha, submitted_at, counts, reason, evidence_position
+        """select reviewer, state, commit_sha, submitted_at, counts, reason, dismissed_by,
+                  evidence_position
            from reviews where repository = ? and number = ? order by submitted_at, review""",
         key,
     )
@@ -176,7 +201,27 @@ def _reviews(connection: Connection, key: Sequence[Any]) -> list[Opinion]:
             submitted_at=row[3],
             counts=bool(row[4]),
             reason=row[5],
-            evidence_position=row[6],
+            dismissed_by=row[6] or "",
+            evidence_position=row[7],
+        )
+        for row in rows
+    ]
+
+
+def _checks(connection: Connection, repository: str, head: str | None, number: int) -> list[Check]:
+    rows = connection.rows(
+        """select name, app, conclusion, completed_at, conclusion_at_merge, evidence_position
+           from checks where repository = ? and commit_sha = ? and pull_request = ? order by name, app""",
+        [repository, head or "", number],
+    )
+    return [
+        Check(
+            name=row[0],
+            app=row[1],
+            conclusion=row[2],
+            completed_at=row[3],
+            at_merge=row[4] or "",
+            evidence_position=row[5],
         )
         for row in rows
     ]

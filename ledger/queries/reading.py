@@ -1,77 +1,206 @@
-"""What projections may read, read through the database: for questions that work as they do."""
+"""Rows and documents for the trees of a repository, read through the database for questions.
+
+A statement costs many times what a row does, so rows are read by the set: all that a directory ever
+took in, the versions of all its directories, the contents of all its files.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from ledger import registry
-from ledger.comparing import FieldText, Place, Shape
 from ledger.documents import Documents
-from ledger.events import RecordedEvent
-from ledger.projections import R, Row, Table
+from ledger.kustomize import DIRECTORY, FILE
+from ledger.projections.references import FileRow, split_path
+from ledger.projections.trees import Tree
+from ledger.queries.many import for_each
 from ledger.resources import Resource
 from ledger.store import Store
 
+_VERSION = ", ".join(f"f.{name}" for name in FileRow._fields)
+
+
+class Step(NamedTuple):
+    """What places a revision on a line; `first_parent` may be empty where it is not superseded."""
+
+    commit_sha: str
+    number: int
+    first_parent: str
+    superseded: int
+
+
+class Reference(NamedTuple):
+    """What a directory's kustomization takes in from revision `since` on, until it no longer does."""
+
+    directory: str
+    kind: str
+    target: str
+    since: int
+    until: int | None
+
+    def holds(self, number: int) -> bool:
+        """Whether it is in force at a revision."""
+        return self.since <= number and (self.until is None or self.until > number)
+
 
 class Reading:
-    """A projection's context over an open ledger, as everything stands now. Costs a query for each row."""
+    """Reads an open ledger, as everything stands when it is first asked; remembers what it read."""
 
     def __init__(self, store: Store, documents: Documents) -> None:
         self._store = store
+        self._connection = store.connection
         self._documents = documents
+        self._steps: dict[tuple[str, str, str], Step | None] = {}
+        self._parents: dict[tuple[str, str, str], str] = {}
+        self._straight: dict[tuple[str, str], bool] = {}
+        self._versions: dict[tuple[str, str, str], list[FileRow]] = {}
+        self._references: dict[tuple[str, str, str], list[Reference]] = {}
+        self._pieces: dict[bytes, list[bytes]] = {}
 
-    @cached_property
-    def _tables(self) -> dict[type[Row], Table]:
-        return {table.row: table for one in registry.projections() for table in one.tables}
+    def step(self, repository: str, branch: str, commit: str) -> Step | None:
+        """A revision."""
+        key = (repository, branch, commit)
+        if key not in self._steps:
+            rows = self._connection.rows(
+                "select commit_sha, number, first_parent, superseded from model_revision "
+                "where repository = ? and branch = ? and commit_sha = ?",
+                key,
+            )
+            self._steps[key] = Step(*rows[0]) if rows else None
+        return self._steps[key]
 
-    def _select(self, row: type[R], names: Sequence[str], values: Sequence[Any]) -> list[R]:
-        table = self._tables[row]
-        make: Callable[[Sequence[Any]], R] = row._make  # type: ignore[attr-defined]
-        where = " and ".join(f"{name} = ?" for name in names)
-        order = ", ".join(table.key)
-        columns = ", ".join(table.columns)
-        sql = f"select {columns} from {table.name} where {where} order by {order}"  # noqa: S608
-        return [make(found) for found in self._store.connection.rows(sql, values)]
+    def versions(self, repository: str, branch: str, directory: str) -> Sequence[FileRow]:
+        """Every version of every manifest that stood in a directory, the first recorded first."""
+        self._read_versions(repository, branch, [directory])
+        return self._versions[repository, branch, directory]
 
-    def get(self, row: type[R], *key: Any) -> R | None:
-        """The row with a key."""
-        found = self._select(row, self._tables[row].key, key)
-        return found[0] if found else None
+    def children(self, repository: str, branch: str, directory: str) -> Sequence[str]:
+        """The directories in a directory."""
+        rows = self._connection.rows(
+            "select directory from model_directory where repository = ? and branch = ? "
+            "and parent = ? order by directory",
+            [repository, branch, directory],
+        )
+        return [row[0] for row in rows]
 
-    def find(self, row: type[R], **lookup: Any) -> Sequence[R]:
-        """The rows that match, in the order of their keys."""
-        return self._select(row, list(lookup), list(lookup.values()))
+    def documents(self, path: str, digest: bytes) -> Sequence[Resource]:
+        """The documents of a content."""
+        pieces = self._pieces.get(digest)
+        if pieces is None:
+            pieces = self._pieces[digest] = self._store.pieces(digest)
+            if len(pieces) > 1:
+                self._store.warm(pieces)
+        found: list[Resource] = []
+        for piece in pieces:
+            found += self._documents.parse(path, piece)
+        return found
 
-    def event(self, position: int) -> RecordedEvent:
-        """An event."""
-        return self._store.read(position, 1)[0]
+    # -- many at once ----------------------------------------------------------------------------
 
-    def event_of(self, key: str) -> RecordedEvent | None:
-        """An event by its key."""
-        return self._store.find(key)
+    def parents(self, repository: str, branch: str, commits: Sequence[str]) -> list[str]:
+        """The commit before each of some revisions; empty where there is none."""
+        asked = {one for one in commits if (repository, branch, one) not in self._parents}
+        rows = for_each(self._connection, sorted(asked), _PARENTS, repository, branch)
+        for commit, parent, *place in rows:
+            self._parents[repository, branch, commit] = parent
+            if place[0] is not None:
+                self._steps[repository, branch, parent] = Step(parent, *place)
+        return [self._parents.get((repository, branch, one), "") for one in commits]
 
-    def pieces(self, digest: str) -> list[bytes]:
-        """The digests of the pieces of a content."""
-        return self._store.pieces(bytes.fromhex(digest[7:]))
+    def taken_in(self, repository: str, branch: str, directories: Iterable[str]) -> list[Reference]:
+        """What directories ever took in, and what that took in, however deep. A statement a step."""
+        found: list[Reference] = []
+        seen = set(directories)
+        frontier = sorted(seen)
+        while frontier:
+            new = self.references(repository, branch, frontier)
+            frontier = sorted({one.target for one in new if one.kind == DIRECTORY} - seen)
+            seen.update(frontier)
+            found += new
+        return found
 
-    def content(self, digest: bytes) -> bytes:
-        """The bytes of a content."""
-        return self._store.content(digest)
+    def references(
+        self, repository: str, branch: str, directories: Sequence[str]
+    ) -> list[Reference]:
+        """What the kustomizations of some directories ever took in of the repository's own."""
+        asked = [one for one in directories if (repository, branch, one) not in self._references]
+        for directory in asked:
+            self._references[repository, branch, directory] = []
+        rows = for_each(
+            self._connection,
+            asked,
+            "select r.directory, r.kind, r.target, r.since, r.until from w "
+            "cross join model_reference r where r.repository = ? and r.branch = ? "
+            "and r.directory = w.wanted and r.kind in ('file', 'directory')",
+            repository,
+            branch,
+        )
+        for row in rows:
+            self._references[repository, branch, row[0]].append(Reference(*row))
+        return [
+            one
+            for directory in directories
+            for one in self._references[repository, branch, directory]
+        ]
 
-    def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
-        """The resources of a piece without their bodies."""
-        return self._documents.shapes(path, piece)
+    def warm(self, trees: Sequence[Tree], directories: Sequence[str]) -> None:
+        """Reads what renderings of directories read, with a few statements for all of them."""
+        digests: set[bytes] = set()
+        for tree in trees:
+            line = tree.line
+            every = self.taken_in(line.repository, line.branch, directories)
+            files = [one.target for one in every if one.kind == FILE and one.holds(line.number)]
+            homes = sorted({split_path(path)[0] for path in files})
+            self._read_versions(line.repository, line.branch, homes)
+            rows = [tree.version(path) for path in files]
+            digests.update(row.digest for row in rows if row and row.digest is not None)
+        self._store.warm(digests - self._pieces.keys())
 
-    def difference(self, before: Place | None, after: Place | None) -> list[FieldText] | None:
-        """The field rows between two documents; None where they are too many."""
-        return self._documents.difference(before, after)
+    def _read_versions(self, repository: str, branch: str, directories: Iterable[str]) -> None:
+        asked = [one for one in directories if (repository, branch, one) not in self._versions]
+        if not asked:
+            return
+        found: dict[str, list[FileRow]] = defaultdict(list)
+        straight = self._is_straight(repository, branch)
+        rows = for_each(
+            self._connection, asked, _STRAIGHT if straight else _CROOKED, repository, branch
+        )
+        columns = len(FileRow._fields)
+        for row in rows:
+            one = FileRow._make(row[:columns])
+            found[one.directory].append(one)
+            key = (repository, branch, one.commit_sha)
+            if straight:
+                self._steps.setdefault(key, Step(one.commit_sha, one.revision_number, "", 0))
+            else:
+                self._steps.setdefault(key, Step(one.commit_sha, *row[columns:]))
+        for directory in asked:
+            self._versions[repository, branch, directory] = sorted(found[directory])
 
-    def resources(self, path: str, piece: bytes) -> Sequence[Resource]:
-        """The resources of a piece with their bodies."""
-        return self._documents.parse(path, piece)
+    def _is_straight(self, repository: str, branch: str) -> bool:
+        """Whether a branch has moved away from none of its revisions."""
+        key = (repository, branch)
+        if key not in self._straight:
+            rows = self._connection.rows(
+                "select 1 from model_revision where repository = ? and branch = ? "
+                "and superseded = 1 limit 1",
+                key,
+            )
+            self._straight[key] = not rows
+        return self._straight[key]
 
-    def next_id(self, row: type[Row]) -> int:
-        """Refused with TypeError: a question makes no rows, so what asks for a number is misplaced."""
-        raise TypeError(f"a question makes no rows of {row.__name__}")
+
+_WHERE = "where f.repository = ? and f.branch = ? and f.directory = w.wanted"
+_STRAIGHT = f"select {_VERSION} from w cross join model_manifest_file f {_WHERE}"  # noqa: S608
+_CROOKED = (
+    f"select {_VERSION}, r.number, r.first_parent, r.superseded "  # noqa: S608
+    "from w cross join model_manifest_file f join model_revision r on r.repository = f.repository "
+    f"and r.branch = f.branch and r.commit_sha = f.commit_sha {_WHERE}"
+)
+_PARENTS = (
+    "select r.commit_sha, r.first_parent, p.number, p.first_parent, p.superseded "
+    "from w cross join model_revision r left join model_revision p on p.repository = r.repository "
+    "and p.branch = r.branch and p.commit_sha = r.first_parent "
+    "where r.repository = ? and r.branch = ? and r.commit_sha = w.wanted"
+)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ledger.errors import NotFoundError, UsageError
 from ledger.queries.answers import Approval, Link, Moment, Named, Person, Push, Revision
+from ledger.queries.many import for_each
 from ledger.queries.names import Scope, branches, tracked
-from ledger.store.drivers import Connection
+from ledger.store.drivers import Connection, Row
 
 HEADS = "refs/heads/"
 _REVISION = (
@@ -18,6 +19,10 @@ _REVISION = (
     "link_reason", "merged_by", "merged_at", "approval", "approval_reason", "approvers",
     "approved_at", "pushed_by", "pushed_at", "direct", "direct_reason",
 )  # fmt: skip
+_COLUMNS = ", ".join(
+    f"c.{name}" if name.startswith("committer") else f"v.{name}" for name in _REVISION
+)
+_COMMITTED = "join model_commit c on c.repository = v.repository and c.commit_sha = v.commit_sha"
 
 
 class Revisions:
@@ -26,7 +31,8 @@ class Revisions:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._known: dict[tuple[str, str, str], Revision] = {}
-        self._named: dict[tuple[str, str], list[Named]] | None = None
+        self._tips: dict[tuple[str, str], Row] = {}
+        self._lines: dict[tuple[str, str, str], tuple[set[str], int]] = {}
 
     def revision(self, repository: str, branch: str, commit: str) -> Revision:
         """The revision that a commit is on a branch."""
@@ -45,34 +51,53 @@ class Revisions:
         )
         return str(rows[0][0]) if rows else ""
 
+    def warm(self, repository: str, branch: str, commits: Iterable[str]) -> None:
+        """Reads revisions that will be asked for, with one statement for many."""
+        asked = {one for one in commits if (repository, branch, one) not in self._known}
+        if len(asked) < 2:
+            return
+        rows = for_each(
+            self._connection,
+            sorted(asked),
+            f"select {_COLUMNS} from w cross join revisions v {_COMMITTED} "  # noqa: S608
+            "where v.repository = ? and v.branch = ? and v.commit_sha = w.wanted",
+            repository,
+            branch,
+        )
+        for one in self._made(list(rows)):
+            self._known[repository, branch, one.commit_sha] = one
+
     def _select(self, where: str, values: Sequence[object]) -> list[Revision]:
-        columns = ", ".join(
-            f"c.{name}" if name.startswith("committer") else f"v.{name}" for name in _REVISION
-        )
-        rows = self._connection.rows(
-            f"select {columns} from revisions v join model_commit c "  # noqa: S608
-            f"on c.repository = v.repository and c.commit_sha = v.commit_sha where {where}",
-            values,
-        )
+        sql = f"select {_COLUMNS} from revisions v {_COMMITTED} where {where}"  # noqa: S608
+        return self._made(self._connection.rows(sql, values))
+
+    def _made(self, rows: Sequence[Row]) -> list[Revision]:
         found = [dict(zip(_REVISION, row, strict=True)) for row in rows]
+        names: dict[tuple[str, str], list[Named]] = {}
+        for repository in dict.fromkeys(row["repository"] for row in found):
+            commits = {row["commit_sha"] for row in found if row["repository"] == repository}
+            self._read_names(repository, commits, names)
         return [
-            _revision(row, self._names((row["repository"], row["commit_sha"]))) for row in found
+            _revision(row, names.get((row["repository"], row["commit_sha"]), [])) for row in found
         ]
 
-    def _names(self, key: tuple[str, str]) -> list[Named]:
-        """What a revision reverts or brings again. All that there are, which are few, are read once."""
-        if self._named is None:
-            self._named = {}
-            rows = self._connection.rows(
-                "select t.repository, t.revision_sha, t.role, t.named_sha, l.number, t.grade, t.reason "
-                "from model_relation t left join model_link l on l.repository = t.repository "
-                "and l.commit_sha = t.named_sha and l.best = 1 and l.role = 'merged' "
-                "where t.revision_sha <> '' order by t.role, t.named_sha, t.commit_sha"
-            )
-            for repository, commit, role, named, number, grade, reason in rows:
-                one = Named(role=role, commit_sha=named, number=number, grade=grade, reason=reason)
-                self._named.setdefault((repository, commit), []).append(one)
-        return self._named.get(key, [])
+    def _read_names(
+        self, repository: str, commits: Iterable[str], names: dict[tuple[str, str], list[Named]]
+    ) -> None:
+        """What revisions revert or bring again."""
+        rows = for_each(
+            self._connection,
+            sorted(commits),
+            "select t.repository, t.revision_sha, t.role, t.named_sha, l.number, t.grade, t.reason "
+            "from w cross join model_relation t left join model_link l "
+            "on l.repository = t.repository and l.commit_sha = t.named_sha and l.best = 1 "
+            "and l.role = 'merged' where t.repository = ? and t.revision_sha = w.wanted "
+            "order by t.role, t.named_sha, t.commit_sha",
+            repository,
+        )
+        for name, commit, role, named, number, grade, reason in rows:
+            one = Named(role=role, commit_sha=named, number=number, grade=grade, reason=reason)
+            names.setdefault((name, commit), []).append(one)
 
     def log(
         self,
@@ -128,15 +153,12 @@ class Revisions:
         From the moves that the ledger saw; before the first of them, inferred from commit times.
         Raises NotFoundError where the branch had no revision yet.
         """
-        tip = self._connection.rows(
-            "select tip, number from model_branch where repository = ? and branch = ?",
-            (repository, branch),
-        )
+        tip = self._tip(repository, branch)
         if not tip:
             raise NotFoundError(f"{repository} has no tracked branch {branch!r}")
         if not at:
             return Moment(
-                at="now", commit_sha=tip[0][0], number=tip[0][1], clock="the branch as last read"
+                at="now", commit_sha=tip[0], number=tip[1], clock="the branch as last read"
             )
         if "T" not in at:
             return self._moment_of_commit(repository, branch, at)
@@ -157,6 +179,16 @@ class Revisions:
             )
         return self._inferred(repository, branch, at)
 
+    def _tip(self, repository: str, branch: str) -> Row:
+        """Commit and number; empty where the branch has no revision."""
+        key = (repository, branch)
+        if key not in self._tips:
+            rows = self._connection.rows(
+                "select tip, number from model_branch where repository = ? and branch = ?", key
+            )
+            self._tips[key] = rows[0] if rows else ()
+        return self._tips[key]
+
     def _inferred(self, repository: str, branch: str, at: str) -> Moment:
         # Only what was there when the branch was first read; of what came later it is known when.
         rows = self._connection.rows(
@@ -173,15 +205,18 @@ class Revisions:
 
     def _moment_of_commit(self, repository: str, branch: str, commit: str) -> Moment:
         rows = self._connection.rows(
-            "select commit_sha, number from model_revision where repository = ? and branch = ? "
-            "and commit_sha >= ? and commit_sha < ? order by commit_sha limit 2",
+            "select commit_sha, number, superseded from model_revision where repository = ? "
+            "and branch = ? and commit_sha >= ? and commit_sha < ? order by commit_sha limit 2",
             (repository, branch, commit, commit + "g"),
         )
         if len(rows) != 1 or len(commit) < 4:
             what = "several revisions" if len(rows) > 1 else "no revision"
             raise UsageError(f"{commit!r} names {what} of {repository}@{branch}")
+        name, number, superseded = rows[0]
+        if not superseded:
+            self._lines[repository, branch, name] = (set(), number)
         return Moment(
-            at=commit, commit_sha=rows[0][0], number=rows[0][1], clock="the revision that was named"
+            at=commit, commit_sha=name, number=number, clock="the revision that was named"
         )
 
     def _number(self, repository: str, branch: str, commit: str) -> int:
@@ -193,6 +228,12 @@ class Revisions:
 
     def _displaced(self, repository: str, branch: str, moment: Moment) -> tuple[set[str], int]:
         """The superseded part of the line below a tip, and the number where the current line begins."""
+        key = (repository, branch, moment.commit_sha)
+        if key not in self._lines:
+            self._lines[key] = self._walked(repository, branch, moment)
+        return self._lines[key]
+
+    def _walked(self, repository: str, branch: str, moment: Moment) -> tuple[set[str], int]:
         found: set[str] = set()
         commit, number = moment.commit_sha, moment.number
         while commit:

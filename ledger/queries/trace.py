@@ -273,6 +273,10 @@ class Tracer:
         link = revision.pull_request
         by = link.merged_by or "somebody unknown"
         merged = f", merged by {by} at {link.merged_at}" if link.merged_at else ""
+        push = revision.push
+        pushed = f", pushed by {push.by} at {push.at or 'a time that is not told'}"
+        none = f"none{pushed if push.by else ''}"
+        direct = f"; {push.reason}" if push.direct and push.by else ""
         evidence = [
             row[0]
             for row in self._connection.rows(
@@ -284,8 +288,8 @@ class Tracer:
         return Hop(
             hop="pull_request",
             grade=link.grade,
-            what=f"#{link.number}{merged}" if link.number is not None else "none",
-            reason=link.reason,
+            what=f"#{link.number}{merged}" if link.number is not None else none,
+            reason=f"{link.reason}{direct}",
             evidence=evidence,
         )
 

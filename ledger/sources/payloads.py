@@ -1,40 +1,28 @@
-"""JSON that forges send and answer: read from files and deliveries, and made ready to be told.
+"""JSON that forges send and answer, made ready to be told.
 
-What every forge's source has in common: how a file of payloads is read value by value, how the text that a
-fact was read from is kept, the events that a pull request gives under their natural keys, and the small
-parts of a payload, where malformed is empty.
+What every forge's source has in common: how the text that a fact was read from is kept, the gap for what
+cannot be read, and the small parts of a payload, where malformed is empty.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ledger import jsontext
 from ledger.contents import Content
-from ledger.errors import SourceError, UsageError
+from ledger.errors import SourceError
 from ledger.events import (
     CollectorGap,
     Event,
     Identity,
     NewEvent,
-    PullRequest,
-    PullRequestClosed,
-    PullRequestMerged,
-    PullRequestOpened,
-    PullRequestPushed,
 )
 from ledger.instants import utc_text
-from ledger.jsontext import Fault, Value, clean
-from ledger.sources import Batch, Configured, Import, Tools
+from ledger.jsontext import Value, clean
+from ledger.sources import Tools
 
-MAX_FILE: Final = 128 * 2**20
-EVENTS_AT_ONCE: Final = 200
 MAX_NAME: Final = 255
 
 Json = dict[str, Any]
@@ -85,86 +73,6 @@ def told(kind: str, forge: str, read: Value, tools: Tools) -> Told:
     return Told(kind, tools, forge, repository, stored.digest, stored.contents)
 
 
-# -- pull requests -------------------------------------------------------------------------------
-
-
-def opened(
-    told: Told, data: PullRequest, at: str, actor: Identity | None, *, again: bool = False
-) -> NewEvent:
-    """A pull request was opened, or `again`; also how an open one stands now."""
-    key = f"pull/{data.number}/reopened/{at}" if again else f"pull/{data.number}/opened"
-    fact = PullRequestOpened(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        at=at,
-        reopened=again,
-        raw=told.raw,
-    )
-    return told.event(key, at, actor, fact)
-
-
-def pushed(
-    told: Told, data: PullRequest, before: str, after: str, at: str, actor: Identity | None
-) -> NewEvent:
-    """The head of a pull request moved. The time is no part of the key: webhook and API differ in it."""
-    fact = PullRequestPushed(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        before=before,
-        after=after,
-        at=at,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/pushed/{before}..{after}", at, actor, fact)
-
-
-class Merge(NamedTuple):
-    """How a pull request was merged: what landed, when, who did it, and what else is told of it."""
-
-    commit: str
-    at: str
-    by: Identity | None = None
-    by_bot: bool = False
-    method: str = ""
-    commits: int = 0
-
-
-def merged(told: Told, data: PullRequest, merge: Merge, actor: Identity | None = None) -> NewEvent:
-    """A pull request was merged. Raises SourceError where nothing says when.
-
-    `actor` is who acted where who merged is not told.
-    """
-    if not merge.at:
-        raise SourceError(f"pull request {data.number} is merged and has no time of it")
-    fact = PullRequestMerged(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        merge_commit=merge.commit,
-        merged_at=merge.at,
-        merged_by=merge.by,
-        merged_by_bot=merge.by_bot,
-        method=merge.method,
-        commits=merge.commits,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/merged", merge.at, merge.by or actor, fact)
-
-
-def closed(told: Told, data: PullRequest, at: str, actor: Identity | None) -> NewEvent:
-    """A pull request was closed and not merged."""
-    fact = PullRequestClosed(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        closed_at=at,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/closed/{at}", at, actor, fact)
-
-
 def unread(kind: str, forge: str, what: str, error: SourceError, tools: Tools) -> NewEvent:
     """A gap: something of a repository, such as `pull request 7`, that could not be read or told."""
     detail = tools.redact(f"{what} of {forge}: {error.message}")
@@ -174,110 +82,6 @@ def unread(kind: str, forge: str, what: str, error: SourceError, tools: Tools) -
         key=f"{forge}/{what.replace(' request ', '/')}/unread/{detail[:200]}",
         source=kind,
         data=CollectorGap(repository=repository, kind="unreadable", detail=detail),
-    )
-
-
-def token(configured: Configured, variable: str) -> str:
-    """The token of `token_file`, else of the environment's `variable`; empty without both.
-
-    Raises UsageError where the file cannot be read.
-    """
-    file = configured.settings.get("token_file")
-    if not file:
-        return os.environ.get(variable, "").strip()
-    try:
-        return (configured.folder / Path(str(file)).expanduser()).read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(
-            f"source {configured.name}: cannot read the token in {file}: {error}",
-            hint=f"Give token_file in ledger.toml, or set {variable} and leave it out.",
-        ) from None
-
-
-# -- files ---------------------------------------------------------------------------------------
-
-
-def _itself(read: Value) -> Iterator[Value]:
-    yield read
-
-
-def read_files(
-    kind: str,
-    given: Import,
-    tools: Tools,
-    tell: Callable[[Value, Tools], Batch],
-    items: Callable[[Value], Iterator[Value]] = _itself,
-) -> Iterator[Batch]:
-    """What files of JSON values tell, one or many values in each. What cannot be read is a gap.
-
-    `tell` gives the events of one value, and raises SourceError where it is nothing that it knows. `items`
-    gives the values that stand in one that is a page of a list.
-    """
-    for path in given.files:
-        yield from _read_file(kind, path, tools, tell, items)
-
-
-def _read_file(
-    kind: str,
-    path: Path,
-    tools: Tools,
-    tell: Callable[[Value, Tools], Batch],
-    items: Callable[[Value], Iterator[Value]],
-) -> Iterator[Batch]:
-    name = clean(path.name)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        fault = Fault("", error.strerror or "it cannot be opened")
-        yield Batch(events=[_gap(kind, name, "", fault, tools)])
-        return
-    digest = hashlib.sha256(data).hexdigest()[:16]
-    found: Iterator[Value | Fault] = jsontext.values(data)
-    if len(data) > MAX_FILE:
-        found = iter([Fault("", f"it is larger than {MAX_FILE >> 20} MB; split it")])
-    events: list[NewEvent] = []
-    contents: list[Content] = []
-    ignored = 0
-    for one in _each(found, items):
-        try:
-            if isinstance(one, Fault):
-                raise SourceError(one.reason)
-            batch = tell(one, tools)
-        except SourceError as error:
-            fault = Fault(one.place, error.message)
-            batch = Batch(events=[_gap(kind, name, digest, fault, tools)])
-        events += batch.events
-        contents += batch.contents
-        ignored += batch.ignored
-        if len(events) >= EVENTS_AT_ONCE:
-            yield Batch(events=events, contents=contents, ignored=ignored)
-            events, contents, ignored = [], [], 0
-    yield Batch(events=events, contents=contents, ignored=ignored)
-
-
-def _each(
-    found: Iterator[Value | Fault], items: Callable[[Value], Iterator[Value]]
-) -> Iterator[Value | Fault]:
-    for one in found:
-        if isinstance(one, Fault):
-            yield one
-            continue
-        try:
-            yield from items(one)
-        except SourceError as error:
-            yield Fault(one.place, error.message)
-
-
-def _gap(kind: str, name: str, digest: str, fault: Fault, tools: Tools) -> NewEvent:
-    """`digest` tells files of one name apart."""
-    where = f"{name}, {fault.place}" if fault.place else name
-    detail = tools.redact(f"{where}: {clean(fault.reason)}")
-    return NewEvent(
-        stream=f"import/{kind}",
-        key=f"{kind}/import/{digest}/{where}",
-        source=kind,
-        data=CollectorGap(repository="", kind="unreadable", detail=detail),
     )
 
 
@@ -299,6 +103,12 @@ def parts(value: Json, name: str) -> list[Json]:
 def sha(value: Any) -> str:
     """The whole name of a Git object; empty where it is none."""
     return value if isinstance(value, str) and _SHA.fullmatch(value) else ""
+
+
+def side(value: Any) -> str:
+    """One side of a move of a branch; empty for the zeros that say that it was not there."""
+    name = sha(value)
+    return name if name.strip("0") else ""
 
 
 def number(value: Any) -> int:

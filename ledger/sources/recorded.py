@@ -1,20 +1,27 @@
 """What people keep of a forge's traffic: pages of lists, deliveries with headers, answers with addresses.
 
-Such wrappers are taken off, so that what stands in them is told as if it came by itself.
+A file is read value by value. Such wrappers are taken off, so that what stands in them is told as if it
+came by itself.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger import jsontext
+from ledger.contents import Content
 from ledger.errors import SourceError
-from ledger.jsontext import Value, clean
-from ledger.sources import Tools, payloads
+from ledger.events import CollectorGap, NewEvent
+from ledger.jsontext import Fault, Value, clean
+from ledger.sources import Batch, Import, Tools, payloads
 from ledger.sources.payloads import Json, Told, part
 
+MAX_FILE: Final = 128 * 2**20
+EVENTS_AT_ONCE: Final = 200
 NOWHERE: Final = Value("", "", None)  # what an API answered stands in no file
 
 
@@ -108,3 +115,90 @@ def refusal(value: Json, forge: str) -> SourceError:
     if isinstance(told, str):
         return SourceError(f"it is an error that the forge answered: {clean(told)[:200]}")
     return SourceError(f"it is no webhook and no pull request of {forge}")
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def _itself(read: Value) -> Iterator[Value]:
+    yield read
+
+
+def read_files(
+    kind: str,
+    given: Import,
+    tools: Tools,
+    tell: Callable[[Value, Tools], Batch],
+    items: Callable[[Value], Iterator[Value]] = _itself,
+) -> Iterator[Batch]:
+    """What files of JSON values tell, one or many values in each. What cannot be read is a gap.
+
+    `tell` gives the events of one value, and raises SourceError where it is nothing that it knows. `items`
+    gives the values that stand in one that is a page of a list.
+    """
+    for path in given.files:
+        yield from _read_file(kind, path, tools, tell, items)
+
+
+def _read_file(
+    kind: str,
+    path: Path,
+    tools: Tools,
+    tell: Callable[[Value, Tools], Batch],
+    items: Callable[[Value], Iterator[Value]],
+) -> Iterator[Batch]:
+    name = clean(path.name)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        fault = Fault("", error.strerror or "it cannot be opened")
+        yield Batch(events=[_gap(kind, name, "", fault, tools)])
+        return
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    found: Iterator[Value | Fault] = jsontext.values(data)
+    if len(data) > MAX_FILE:
+        found = iter([Fault("", f"it is larger than {MAX_FILE >> 20} MB; split it")])
+    events: list[NewEvent] = []
+    contents: list[Content] = []
+    ignored = 0
+    for one in _each(found, items):
+        try:
+            if isinstance(one, Fault):
+                raise SourceError(one.reason)
+            batch = tell(one, tools)
+        except SourceError as error:
+            fault = Fault(one.place, error.message)
+            batch = Batch(events=[_gap(kind, name, digest, fault, tools)])
+        events += batch.events
+        contents += batch.contents
+        ignored += batch.ignored
+        if len(events) >= EVENTS_AT_ONCE:
+            yield Batch(events=events, contents=contents, ignored=ignored)
+            events, contents, ignored = [], [], 0
+    yield Batch(events=events, contents=contents, ignored=ignored)
+
+
+def _each(
+    found: Iterator[Value | Fault], items: Callable[[Value], Iterator[Value]]
+) -> Iterator[Value | Fault]:
+    for one in found:
+        if isinstance(one, Fault):
+            yield one
+            continue
+        try:
+            yield from items(one)
+        except SourceError as error:
+            yield Fault(one.place, error.message)
+
+
+def _gap(kind: str, name: str, digest: str, fault: Fault, tools: Tools) -> NewEvent:
+    """`digest` tells files of one name apart."""
+    where = f"{name}, {fault.place}" if fault.place else name
+    detail = tools.redact(f"{where}: {clean(fault.reason)}")
+    return NewEvent(
+        stream=f"import/{kind}",
+        key=f"{kind}/import/{digest}/{where}",
+        source=kind,
+        data=CollectorGap(repository="", kind="unreadable", detail=detail),
+    )

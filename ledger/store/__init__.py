@@ -30,6 +30,8 @@ EVENT_COLUMNS = (
     "position", "key", "type", "stream", "source", "occurred_at", "recorded_at", "leaf",
 )  # fmt: skip
 SCHEMA_VERSION = "0004"
+MAX_WARM = 16_000_000  # packed bytes of contents that were read ahead
+_SOME = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Store:
         self.connection = connection
         self._lender = lender
         self._known_content = lru_cache(maxsize=256)(self._content_row)
+        self._warm: dict[bytes, drivers.Row] = {}
+        self._warm_bytes = 0
 
     @classmethod
     def open(cls, url: str, *, read_only: bool = False, lender: Store | None = None) -> Store:
@@ -257,7 +261,7 @@ class Store:
         size = self.head().size
         marks = ", ".join("?" * len(types))
         rows = self.connection.rows(
-            "select position, leaf from log_event where position >= ? and position < ? "
+            "select position, leaf from log_event where position >= ? and position < ? "  # noqa: S608
             f"and stream = ? and type in ({marks}) order by position",
             [position, size, stream, *(one.TYPE for one in types)],
         )
@@ -301,6 +305,41 @@ class Store:
         """The digests of the pieces of a content."""
         return contents.pieces_of(digest, self._read_content)
 
+    def warm(self, digests: Iterable[bytes]) -> None:
+        """Reads contents that will be asked for, with their pieces: two statements, not one for each.
+
+        Holds them packed, at least until it is called again. Those that are missing are left to `content`,
+        and so is what is left where they are too much to hold.
+        """
+        if self._lender is not None:
+            self._lender.warm(digests)
+            return
+        if self._warm_bytes > MAX_WARM:
+            self._warm.clear()
+            self._warm_bytes = 0
+        lists = [data for kind, data in self._warm_rows(digests) if kind != contents.PIECE]
+        self._warm_rows(
+            data[start : start + contents.DIGEST_SIZE]
+            for data in lists
+            for start in range(0, len(data), contents.DIGEST_SIZE)
+        )
+
+    def _warm_rows(self, digests: Iterable[bytes]) -> list[drivers.Row]:
+        """The rows that were not at hand before."""
+        asked = sorted(set(digests) - self._warm.keys())
+        found: dict[bytes, drivers.Row] = {}
+        for start in range(0, len(asked), _SOME):
+            if self._warm_bytes > MAX_WARM:
+                break
+            some = asked[start : start + _SOME]
+            marks = ", ".join("?" * len(some))
+            sql = f"select digest, kind, data from log_content where digest in ({marks})"  # noqa: S608
+            rows = self.connection.rows(sql, some)
+            found |= {row[0]: row[1:] for row in rows}
+            self._warm_bytes += sum(len(row[2]) for row in rows)
+        self._warm |= found
+        return list(found.values())
+
     def _read_content(self, digest: bytes) -> tuple[int, bytes] | None:
         try:
             return self._known_content(digest)
@@ -310,8 +349,11 @@ class Store:
     def _content_row(self, digest: bytes) -> tuple[int, bytes]:
         if self._lender is not None:
             return self._lender._content_row(digest)
-        rows = self.connection.rows("select kind, data from log_content where digest = ?", [digest])
-        kind, data = rows[0]
+        row = self._warm.get(digest)
+        if row is None:
+            sql = "select kind, data from log_content where digest = ?"
+            row = self.connection.rows(sql, [digest])[0]
+        kind, data = row
         if not isinstance(data, bytes):
             raise IntegrityError(f"content {contents.digest_text(digest)} is not kept as bytes")
         return int(kind), data

@@ -295,6 +295,15 @@ class PostgresConnection:
             hint = "Run `ledger init` to make or upgrade the database." if missing else ""
             if isinstance(error, self._psycopg.errors.LockNotAvailable):
                 hint = "Another process may be writing; try again."
+            elif isinstance(error, self._psycopg.errors.DiskFull):
+                hint = (
+                    "What was recorded is kept. Free space on the server's disk, then run it again."
+                )
+            elif isinstance(error, self._psycopg.errors.ReadOnlySqlTransaction):
+                hint = (
+                    "What was recorded is kept. The server takes no writes, as a standby does: see to "
+                    "it, or to `database` in ledger.toml, then run it again."
+                )
             elif isinstance(error, self._psycopg.OperationalError):
                 hint = "What was recorded is kept. See to the server, then run it again."
             if isinstance(error, self._psycopg.errors.UndefinedColumn):

@@ -2,6 +2,9 @@
 
 Operational, as the inbox is. A note says of a fact (by its key) that a delivery told it, and whether it
 came in time. A fact that the API told is awaited until a delivery tells it, or it is known to be lost.
+
+Old notes are dropped up to one that came in time. What happened before the first of those that are left
+is never awaited, so that a fact whose own note is gone is not taken for lost.
 """
 
 from __future__ import annotations
@@ -11,6 +14,9 @@ from typing import NamedTuple
 
 from ledger.store.drivers import POSTGRESQL
 from ledger.store.inbox import Inbox
+
+MOST_OLD = 1_000
+"""How many old notes of a feed are let stand, so that dropping them is seldom done."""
 
 _HEARD = (
     "sender text not null, feed text not null, key text not null, at text not null, "
@@ -69,8 +75,11 @@ class Heard:
         sql = "select 1 from sqlite_master where type = 'table' and name = ?"
         return bool(self._connection.rows(sql, [self._awaited]))
 
-    def note(self, sender: str, notes: Sequence[Note]) -> None:
-        """Notes what a delivery told; what came in time once stays so."""
+    def note(self, sender: str, notes: Sequence[Note], old: str) -> None:
+        """Notes what a delivery told; what came in time once stays so. Drops what is `old` (UTC text).
+
+        Costs a look at the old notes of each feed, of which there are few.
+        """
         sql = (
             f"insert into {self._heard} as h (sender, feed, key, at, live) values (?, ?, ?, ?, ?) "  # noqa: S608
             "on conflict (sender, key) do update set "
@@ -80,6 +89,20 @@ class Heard:
             for one in notes:
                 values = [sender, one.feed, one.key, one.at, int(one.live)]
                 self._connection.execute(sql, values)
+            for feed in sorted({one.feed for one in notes}):
+                self._prune(sender, feed, old)
+
+    def _prune(self, sender: str, feed: str, old: str) -> None:
+        """Drops the notes of a feed before the last one that came in time and is old, if there are many."""
+        live = f"from {self._heard} where sender = ? and feed = ? and live = 1"
+        [(last, count)] = self._connection.rows(
+            f"select max(at), count(*) {live} and at < ?", [sender, feed, old]
+        )
+        if count > MOST_OLD:
+            self._connection.execute(
+                f"delete from {self._heard} where sender = ? and feed = ? and at < ?",  # noqa: S608
+                [sender, feed, last],
+            )
 
     def begun(self, sender: str) -> dict[str, str]:
         """Since when each feed of a sender delivers: the time of the first fact that came in time."""

@@ -4,9 +4,6 @@ Bodies are not redacted yet, so they stand where no auditor and no copy of the l
 SQLite in a file of its own, `ledger.db-inbox`, which its owner alone may read; on PostgreSQL in a schema
 of its own, called as the ledger's with `_inbox` behind it. A body is dropped once it is recorded: its
 redacted text is then in the log's contents. One that could not be read stays until it is sent again.
-
-Of a refused request nothing is kept. It is counted, in one row for each sender, reason and hour, until the
-hour is over and recorded.
 """
 
 from __future__ import annotations
@@ -20,8 +17,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger.errors import StoreError
-from ledger.store import drivers
+from ledger.store import drivers, refusals
 from ledger.store.drivers import POSTGRESQL, SQLITE, Connection
+from ledger.store.refusals import RefusalCounts
 from ledger.store.roles import quoted
 
 WAITING, DONE, FAILED = "waiting", "done", "failed"
@@ -40,14 +38,6 @@ _COLUMNS = {
     "delivery text not null, received_at text not null, headers text not null, body bytea not null, "
     "digest bytea not null, state text not null, reason text not null, attempts integer not null, "
     "unique (sender, delivery)",
-}
-_COUNTED = (
-    "sender text not null, reason text not null, hour text not null, requests bigint not null, "
-    "first_at text not null, last_at text not null, closed integer not null"
-)
-_REFUSALS = {
-    SQLITE: f"number integer primary key autoincrement, {_COUNTED}",
-    POSTGRESQL: f"number bigint generated always as identity primary key, {_COUNTED}",
 }
 
 
@@ -72,42 +62,12 @@ class Arrival(NamedTuple):
     body: bytes
 
 
-class Kind(NamedTuple):
-    """What refused requests are counted by; `hour` is the beginning of UTC text, `2026-11-23T04`."""
-
-    sender: str
-    reason: str
-    hour: str
-
-
-class Count(NamedTuple):
-    """How many there were, and when the first and the last of them came (UTC text)."""
-
-    requests: int
-    first_at: str
-    last_at: str
-
-    def plus(self, other: Count) -> Count:
-        """Both together."""
-        first, last = min(self.first_at, other.first_at), max(self.last_at, other.last_at)
-        return Count(self.requests + other.requests, first, last)
-
-
-class Refusals(NamedTuple):
-    """A count that is final. What is still counted for its hour later is another."""
-
-    number: int
-    kind: Kind
-    total: Count
-
-
 class Inbox:
     """An open inbox. Not shared between threads."""
 
     def __init__(self, connection: Connection, table: str, file: Path | None = None) -> None:
         self._connection = connection
         self._table = table
-        self._refusals = _refusals_of(table)
         self._file = file
         self._opened = _identity(file)
 
@@ -161,6 +121,11 @@ class Inbox:
     def beside(self, name: str) -> str:
         """The name in SQL of a table of these notes."""
         return f"{self._table.removesuffix('delivery')}{name}"
+
+    @property
+    def refused(self) -> RefusalCounts:
+        """What counts the requests of which nothing is kept."""
+        return RefusalCounts(self._connection, _refusals_of(self._table))
 
     def was_accepted(self, sender: str, delivery: str) -> bool:
         """Whether a delivery came, by the sender's own id of it."""
@@ -304,55 +269,6 @@ class Inbox:
         )
         return {WAITING: 0, DONE: 0, FAILED: 0} | {state: int(count) for state, count in rows}
 
-    # -- what is refused ---------------------------------------------------------------------
-
-    def refuse(self, counts: Mapping[Kind, Count]) -> None:
-        """Counts refused requests durably."""
-        sql = (
-            f"insert into {self._refusals} as r "  # noqa: S608
-            "(sender, reason, hour, requests, first_at, last_at, closed) values (?, ?, ?, ?, ?, ?, 0) "
-            "on conflict (sender, reason, hour) where closed = 0 do update set "
-            "requests = r.requests + excluded.requests, "
-            "first_at = case when excluded.first_at < r.first_at then excluded.first_at "
-            "else r.first_at end, "
-            "last_at = case when excluded.last_at > r.last_at then excluded.last_at else r.last_at end"
-        )
-        with self._connection.transaction():
-            for kind, count in sorted(counts.items()):
-                self._connection.execute(sql, [*kind, *count])
-
-    def refusals(self, before: str) -> Sequence[Refusals]:
-        """The counts of all hours before an hour. They are final from now on."""
-        counting = f"{self._refusals} where closed = 0 and hour < ?"
-        if self._connection.rows(f"select 1 from {counting} limit 1", [before]):  # noqa: S608
-            with self._connection.transaction():
-                self._connection.execute(
-                    f"update {self._refusals} set closed = 1 where closed = 0 and hour < ?",  # noqa: S608
-                    [before],
-                )
-        rows = self._connection.rows(
-            "select number, sender, reason, hour, requests, first_at, last_at "  # noqa: S608
-            f"from {self._refusals} where closed = 1 order by hour, sender, reason, number"
-        )
-        return [
-            Refusals(int(row[0]), Kind(*row[1:4]), Count(int(row[4]), *row[5:])) for row in rows
-        ]
-
-    def forget(self, number: int) -> None:
-        """Drops a final count, which is recorded."""
-        with self._connection.transaction():
-            self._connection.execute(
-                f"delete from {self._refusals} where number = ? and closed = 1",  # noqa: S608
-                [number],
-            )
-
-    def counting(self) -> int:
-        """How many refused requests are counted and not yet final."""
-        rows = self._connection.rows(
-            f"select coalesce(sum(requests), 0) from {self._refusals} where closed = 0"  # noqa: S608
-        )
-        return int(rows[0][0])
-
 
 def _together(sizes: Sequence[tuple[int, int, int]]) -> list[int]:
     """The first of (number, attempts, bytes) that may be recorded together."""
@@ -414,12 +330,9 @@ def _make_schema(connection: Connection) -> str:
 
 def _statements(table: str, dialect: str) -> list[str]:
     """What makes the tables, or what an inbox of an earlier version lacks of them."""
-    refusals = _refusals_of(table)
     return [
         f"create table if not exists {table} ({_COLUMNS[dialect]})",
         f"create index if not exists delivery_waiting on {table} (attempts, number) "
         "where state = 'waiting'",
-        f"create table if not exists {refusals} ({_REFUSALS[dialect]})",
-        f"create unique index if not exists refusal_counting on {refusals} (sender, reason, hour) "
-        "where closed = 0",
+        *refusals.statements(_refusals_of(table), dialect),
     ]

@@ -34,7 +34,7 @@
 select k.repository, k.number, nullif(f.title, '') as title, nullif(f.author, '') as author,
        nullif(f.merged_by, '') as merged_by, nullif(f.merged_at, '') as merged_at,
        coalesce(nullif(f.head_sha, ''), p.head_sha) as head_sha,
-       coalesce(nullif(f.merge_commit_sha, ''), l.commit_sha) as merge_commit_sha,
+       coalesce(nullif(s.commit_sha, ''), nullif(f.merge_commit_sha, ''), l.commit_sha) as merge_commit_sha,
        l.method, coalesce(l.grade, 'unlinked') as link_grade, nullif(f.url, '') as url, a.approvals,
        coalesce(a.verdict, 'unknown') as approval,
        coalesce(a.reason, 'nothing was told of it by its forge') as reason,
@@ -51,8 +51,11 @@ from (select repository, number from model_pull_request
 left join model_pull_request p on p.repository = k.repository and p.number = k.number
 left join model_reported_pull_request f on f.repository = k.repository and f.number = k.number
 left join model_approval a on a.repository = k.repository and a.number = k.number
+-- Named by its first digits alone.
+left join model_short_merge s on s.repository = k.repository and s.number = k.number
+  and s.merge_commit = f.merge_commit_sha
 left join model_link l on l.repository = k.repository and l.number = k.number
   and l.commit_sha = (select x.commit_sha from model_link x
     where x.repository = k.repository and x.number = k.number
-      and (x.best = 1 and coalesce(f.merge_commit_sha, '') = '' or x.commit_sha = f.merge_commit_sha)
+      and (x.best = 1 and coalesce(f.merge_commit_sha, '') = '' or x.commit_sha = coalesce(nullif(s.commit_sha, ''), f.merge_commit_sha))
     order by x.rank, x.commit_sha limit 1)

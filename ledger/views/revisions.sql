@@ -69,7 +69,9 @@ left join model_link l on l.repository = r.repository and l.commit_sha = r.commi
 left join model_landing p on p.repository = r.repository and p.branch = r.branch
   and p.commit_sha = r.commit_sha
 left join model_reported_pull_request f on f.repository = l.repository and f.number = l.number
-  and (f.merge_commit_sha = l.commit_sha or l.method = 'rebased' and l.role = 'merged')
+  and (f.merge_commit_sha = l.commit_sha or l.method = 'rebased' and l.role = 'merged'
+    or exists (select 1 from model_short_merge s where s.repository = f.repository and s.number = f.number
+      and s.merge_commit = f.merge_commit_sha and s.commit_sha = l.commit_sha))
 left join model_approval a on a.repository = l.repository and a.number =
   (select x.number from model_link x
    left join model_approval y on y.repository = x.repository and y.number = x.number

@@ -11,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from ledger.errors import LedgerError
-from ledger.store.inbox import Count, Inbox, Kind
+from ledger.store.inbox import Inbox
+from ledger.store.refusals import Count, Kind
 from ledger.web.bodies import Body
 
 _log = logging.getLogger("ledger.web")
@@ -98,4 +99,4 @@ class Counter:
 
 def _keep(url: str, counts: Mapping[Kind, Count]) -> None:
     with Inbox.open(url) as inbox:
-        inbox.refuse(counts)
+        inbox.refused.add(counts)

@@ -57,53 +57,66 @@ TOKENS = (
 
 def survives(data: bytes) -> None:
     """Reads `data` as what its first byte says; anything but an answer is an AssertionError or crash."""
+    found = faults(data)
+    assert not found, found
+
+
+def faults(data: bytes) -> list[str]:
+    """What is wrong with how `data` is read as what its first byte says."""
     which, text = data[:1], data[1:]
     kind = which[0] % (MESSAGE + 1) if which else 0
     if ONLY:
         kind = PATHS.index(ONLY)
     if kind < len(PATHS):
         before, _, after = text.partition(BETWEEN)
-        file_survives(PATHS[kind], before, after)
-    elif kind == COMMIT:
-        _commit_survives(text)
+        return file_faults(PATHS[kind], before, after)
+    if kind == COMMIT:
+        _read_commit(text)
     elif kind == MESSAGE:
-        _message_survives(text)
+        return _message_faults(text)
     else:
-        _stream_survives(text, kind)
+        _read_stream(text, kind)
+    return []
 
 
-def file_survives(path: str, before: bytes, after: bytes) -> None:
-    """Both versions are hidden, cut, read and compared, as an ingest does it."""
+def file_faults(path: str, before: bytes, after: bytes) -> list[str]:
+    """What is wrong when both versions are hidden, cut, read and compared, as an ingest does it."""
     from ledger.comparing import compare, shape
 
-    old, new = _read(path, before), _read(path, after)
+    found: list[str] = []
+    old, new = _read(path, before, found), _read(path, after, found)
     for one in (*old, *new):
         msgspec_json(shape(one))
-        assert compare(one, one) in ([], None), "a document differs from itself"
+        if compare(one, one) not in ([], None):
+            found.append("a document differs from itself")
     for left, right in zip(old, new, strict=False):
         msgspec_json(compare(left, right))
+    return found
 
 
-def _read(path: str, blob: bytes) -> list[Resource]:
+def _read(path: str, blob: bytes, faults: list[str]) -> list[Resource]:
     from ledger.redaction import redact
     from ledger.resources import FIELDS, LINES
 
     parser = parser_of(path)
     pieces = parser.split(blob)
-    assert b"".join(pieces) == blob, "a piece is lost"
+    if b"".join(pieces) != blob:
+        faults.append("a piece is lost")
     found: list[Resource] = []
     for piece in pieces:
         hidden = redact(path, piece, KEY).data
-        assert redact(path, hidden, KEY).data == hidden, "what was hidden is not settled"
+        if redact(path, hidden, KEY).data != hidden:
+            faults.append("what was hidden is not settled")
         found += parser.parse(hidden)
     for one in found:
-        assert one.syntax in (FIELDS, LINES)
+        if one.syntax not in (FIELDS, LINES):
+            faults.append(f"{one.syntax} is no syntax")
         json.dumps(one.body, ensure_ascii=False, allow_nan=False).encode()
         msgspec_json([one.api_group, one.kind, one.namespace, one.name, one.unparsed])
     return found
 
 
-def _commit_survives(raw: bytes) -> None:
+def _read_commit(raw: bytes) -> None:
     from ledger.commits import named_pull_request, read_commit, trailers
 
     commit = read_commit(raw)
@@ -112,14 +125,14 @@ def _commit_survives(raw: bytes) -> None:
     msgspec_json([(one.key, one.value) for one in trailers(commit.message)])
 
 
-def _message_survives(raw: bytes) -> None:
+def _message_faults(raw: bytes) -> list[str]:
     from ledger.redaction import redact_text
 
     once = redact_text(raw.decode("utf-8", "replace"), KEY)
-    assert redact_text(once, KEY) == once, "what was hidden is not settled"
+    return [] if redact_text(once, KEY) == once else ["what was hidden is not settled"]
 
 
-def _stream_survives(raw: bytes, kind: int) -> None:
+def _read_stream(raw: bytes, kind: int) -> None:
     """Git may die in the middle of any line that it prints; that is its source's fault, and told."""
     from ledger.errors import SourceError
     from ledger.gitio import streams

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.kustomize.applications import overlay
 from ledger.kustomize.rendering import render
 from ledger.kustomize.results import Effective, Overlay, Rendered, Unread
 from ledger.live import Ignore, ignores
 from ledger.projections import Context, revisions
-from ledger.projections.applications import StateRow, directory
+from ledger.projections.applications import StateRow
+from ledger.projections.declared import Source, decoded, json_value, overlay_of, sources_in
 from ledger.projections.deployments import SyncRow, SyncSourceRow
 from ledger.projections.live.rows import BranchRow, Identity, Name
 from ledger.projections.trees import ContextReader, Line, Tree, line_at
@@ -23,17 +23,6 @@ from ledger.resources import Value
 HOOKS = ("argocd.argoproj.io/hook", "helm.sh/hook")
 _HEADS = "refs/heads/"
 _USUAL = ("main", "master")
-
-
-class Source(NamedTuple):
-    """A place that an application takes manifests from. `options` is JSON text."""
-
-    repository: str
-    url: str
-    path: str
-    target_revision: str
-    chart: str
-    options: str
 
 
 class Sync(NamedTuple):
@@ -115,7 +104,7 @@ class Builder:
             StateRow, cluster=name.cluster, namespace=name.namespace, application=name.application
         )
         current = next((row for row in states if row.current), None)
-        facts = _facts(current.facts) if current is not None else {}
+        facts = decoded(current.facts) if current is not None else {}
         present = sorted(
             [row for row in states if row.present], key=lambda row: (row.observed_at, row.digest)
         )
@@ -130,8 +119,8 @@ class Builder:
             present=bool(current is not None and current.present),
             destination=present[-1].destination if present else "",
             namespace=present[-1].destination_namespace if present else "",
-            sources=_sources(facts) if current is not None and current.present else (),
-            rules=ignores(_json(facts.get("ignore_differences"))),
+            sources=sources_in(facts) if current is not None and current.present else (),
+            rules=ignores(json_value(facts.get("ignore_differences"))),
             syncs=syncs,
             mark=mark,
         )
@@ -148,7 +137,7 @@ class Builder:
                 if state.since <= row.started_at
                 and (state.until is None or row.started_at < state.until)
             ]
-            told = _sources(_facts(then[-1].facts)) if then else ()
+            told = sources_in(decoded(then[-1].facts)) if then else ()
             ended = row.finished_at or row.started_at
             applied = tuple(self._applied(row, told))
             found.append(Sync(row.sync, row.started_at, ended, row.complete, row.local, applied))
@@ -223,7 +212,7 @@ class Builder:
         tree = self._trees.get(line)
         if tree is None:
             tree = self._trees[line] = Tree(self.reader, line)
-        options = _facts(source.options)
+        options = decoded(source.options)
         told = options.get("directory")
         recurse = isinstance(told, dict) and told.get("recurse") is True
         name = f"application {app.name.namespace}/{app.name.application}"
@@ -264,42 +253,6 @@ def _is_hook(body: Value) -> bool:
     metadata = body.get("metadata") if isinstance(body, dict) else None
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     return isinstance(annotations, dict) and any(name in annotations for name in HOOKS)
-
-
-def sources_of(facts: str) -> tuple[Source, ...]:
-    """The sources of an application as its state has them."""
-    return _sources(_facts(facts))
-
-
-def overlay_of(source: Source) -> dict[str, Value]:
-    """What an application sets on top of a source, as fields of a kustomization."""
-    return overlay(_facts(source.options).get("kustomize"))
-
-
-def _facts(text: str) -> dict[str, Value]:
-    told = _json(text)
-    return told if isinstance(told, dict) else {}
-
-
-def _json(text: Value) -> Value:
-    if not isinstance(text, str) or not text:
-        return None
-    try:
-        told: Value = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return None
-    return told
-
-
-def _sources(facts: dict[str, Value]) -> tuple[Source, ...]:
-    """The sources of an application; one of several without a path only lends its files to others."""
-    told = facts.get("sources")
-    found: list[Source] = []
-    for one in told if isinstance(told, list) else ():
-        if isinstance(one, dict):
-            texts = {name: str(one.get(name, "")) for name in Source._fields}
-            found.append(Source(**{**texts, "path": directory(texts["path"])}))
-    return tuple(found)
 
 
 def is_read(app: App, source: Source) -> bool:

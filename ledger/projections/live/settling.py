@@ -14,8 +14,9 @@ import msgspec
 from ledger.events import CommitObserved
 from ledger.projections import Context, Row, key_text, revisions
 from ledger.projections.commits import CommitRow
+from ledger.projections.declared import Source
 from ledger.projections.live.deriving import Deriving
-from ledger.projections.live.desired import App, Build, Builder, Source, identity_of, is_read
+from ledger.projections.live.desired import App, Build, Builder, identity_of, is_read
 from ledger.projections.live.looking import HASHED, SCALER, Looks, hash_base, scaled
 from ledger.projections.live.objects import Objects, exchanged
 from ledger.projections.live.rows import (

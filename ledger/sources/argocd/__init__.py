@@ -21,7 +21,7 @@ from ledger.contents import Content
 from ledger.errors import SourceError, UsageError
 from ledger.events import NewEvent
 from ledger.jsontext import Fault
-from ledger.sources import Batch, Import, Source, Tools, looks
+from ledger.sources import Batch, Import, Source, Tools, clusters, surveys
 from ledger.sources.argocd.namesakes import Namesakes, Sightings
 from ledger.sources.argocd.polling import options_from, pull
 from ledger.sources.argocd.telling import KIND, is_application, read_told, told_by
@@ -36,7 +36,7 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
             "no cluster is named", hint="Say with --cluster NAME where the applications live."
         )
     sightings = Sightings(given.cluster, tools)
-    for modified, path in looks.in_order_of_time(given.files):
+    for modified, path in clusters.in_order_of_time(given.files):
         yield from _read_file(path, modified, sightings, tools)
 
 
@@ -44,14 +44,14 @@ def _read_file(path: Path, modified: str, sightings: Sightings, tools: Tools) ->
     cluster = sightings.cluster
 
     def gap(reason: str) -> NewEvent:
-        return looks.file_gap(KIND, cluster, path, reason, tools)
+        return clusters.file_gap(KIND, cluster, path, reason, tools)
 
     try:
-        data = looks.read_file(path)
+        data = clusters.read_file(path)
     except SourceError as error:
         yield Batch(events=[gap(error.message)])
         return
-    look, key = looks.open_file(KIND, cluster, data, modified, tools, read_told)
+    look, key = surveys.open_file(KIND, cluster, data, modified, tools, read_told)
     events: list[NewEvent] = []
     contents: list[Content] = []
     ignored = 0
@@ -70,7 +70,7 @@ def _read_file(path: Path, modified: str, sightings: Sightings, tools: Tools) ->
             yield Batch(events=events, contents=contents)
             events, contents = [], []
     if look.seen:
-        survey, lists = looks.survey_of_file(look, key, "", tools)
+        survey, lists = surveys.survey_of_file(look, key, "", tools)
         events.append(survey)
         contents += lists
         namesakes.doubt_listed()

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from ledger.events import ApplicationChanged, ApplicationCreated, CollectorGap, NewEvent
 from ledger.instants import utc_text
 from ledger.jsontext import clean
-from ledger.sources import Tools, looks
+from ledger.sources import Tools, looks, surveys
 from ledger.sources.argocd.telling import KIND, Telling, name_of
 from ledger.sources.looks import Look, Name, part
 
@@ -48,10 +48,10 @@ class Sightings:
         if self._times is None:
             self._times = {}
             spans: dict[str, list[str]] = {}
-            for at, objects in looks.lists_of(KIND, self.cluster, self._tools):
+            for at, objects in surveys.lists_of(KIND, self.cluster, self._tools):
                 spans.setdefault(objects, []).append(at)
             for objects, times in spans.items():
-                for name in looks.read_objects(self._tools.content(objects)):
+                for name in surveys.read_objects(self._tools.content(objects)):
                     self._note(name, min(times), max(times))
         return self._times
 

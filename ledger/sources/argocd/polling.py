@@ -13,7 +13,7 @@ from ledger.contents import Content
 from ledger.dumps import Json
 from ledger.errors import SourceError
 from ledger.events import ApplicationDeleted, ClusterSurveyed, NewEvent, ScopeCounted
-from ledger.sources import Batch, Configured, Tools, looks
+from ledger.sources import Batch, Configured, Tools, clusters, looks, surveys
 from ledger.sources.argocd.namesakes import Namesakes, Sightings
 from ledger.sources.argocd.telling import APPLICATION, GROUP, KIND, read_told, told_by
 from ledger.sources.looks import Look, Name, part
@@ -48,7 +48,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def options_from(configured: Configured) -> ArgocdOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no cluster."""
-    cluster, kubeconfig, context = looks.reached_by(configured)
+    cluster, kubeconfig, context = clusters.reached_by(configured)
     return ArgocdOptions(
         name=configured.name,
         cluster=cluster,
@@ -69,7 +69,7 @@ def pull(options: ArgocdOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]
     poll = _Poll(options, tools, Look(KIND, options.cluster, tools.now, read_told))
     with Cluster.open(options.cluster, options.kubeconfig, options.context) as cluster:
         identity = cluster.identity()
-        known = looks.check_identity(options.cluster, identity, tools.now, options.name, tools)
+        known = clusters.check_identity(options.cluster, identity, tools.now, options.name, tools)
         kind = cluster.resolve(RESOURCE)
         if kind is None:
             raise SourceError(
@@ -116,7 +116,7 @@ class _Poll:
     def end(self, before: Cursor, identity: str) -> Batch:
         """What is gone, what cannot be read any more, and the survey of a look that is complete."""
         options, at = self._options, self._look.at
-        handed = looks.files_since(KIND, options.cluster, before.files, self._tools)
+        handed = surveys.files_since(KIND, options.cluster, before.files, self._tools)
         seen = sorted({one for within in self._seen.values() for one in within})
         known = {*before.seen, *(_of_file(name) for name in handed.objects)}
         for name in handed.objects:
@@ -129,20 +129,20 @@ class _Poll:
         for fault in self._faults:
             if fault not in before.faults:
                 detail = self._tools.redact(fault)
-                events.append(looks.gap(options.name, options.cluster, "unreadable", detail, at))
+                events.append(clusters.gap(options.name, options.cluster, "unreadable", detail, at))
         scopes = [
             ScopeCounted(api_group=GROUP, kind=APPLICATION, namespace=one, count=len(within))
             for one, within in self._seen.items()
         ]
         after = Cursor(seen=seen, scopes=scopes, files=handed.position, faults=self._faults)
         after.surveyed = before.surveyed
-        if events or looks.is_survey_due(scopes, before.scopes, before.surveyed, self._tools):
+        if events or surveys.is_survey_due(scopes, before.scopes, before.surveyed, self._tools):
             after.surveyed = at
             data = ClusterSurveyed(
                 cluster=options.cluster, identity=identity, observed_at=at, scopes=scopes
             )
             key = f"look/{part(options.name)}/{part(options.cluster)}/{at}"
-            events.append(looks.survey_event(key, options.name, data))
+            events.append(surveys.survey_event(key, options.name, data))
         return Batch(events=events, cursor=msgspec.json.encode(after))
 
     def _deleted(self, one: Listed) -> list[NewEvent]:

@@ -22,13 +22,13 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestListed,
     RefPushed,
 )
 from ledger.instants import utc_text
 from ledger.jsontext import clean
-from ledger.sources import Batch, payloads
-from ledger.sources.payloads import Json, Merge, Told, number, part, parts, sha
+from ledger.sources import Batch, keyed, payloads
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import Json, Told, number, part, parts, sha, side
 from ledger.sources.votes import APPROVED, CHANGES_REQUESTED, DISMISSED, Head, Vote, head_at, voted
 
 KIND: Final = "azure_devops"
@@ -81,12 +81,12 @@ def standing(told: Told, pull: Json, as_of: str = "") -> NewEvent:
     if status == COMPLETED:
         commit = sha(part(pull, "lastMergeCommit").get("commitId"))
         merge = Merge(commit, closed_at, user(who), is_bot(who), _method(pull))
-        return payloads.merged(told, data, merge)
+        return keyed.merged(told, data, merge)
     if status == ABANDONED:
-        return payloads.closed(told, data, closed_at or data.updated_at, user(who))
+        return keyed.closed(told, data, closed_at or data.updated_at, user(who))
     if status != ACTIVE:
         raise SourceError(f"a pull request in the unknown status {clean(str(status))[:40]!r}")
-    return payloads.opened(told, data, data.created_at, data.author)
+    return keyed.opened(told, data, data.created_at, data.author)
 
 
 def _method(pull: Json) -> str:
@@ -137,15 +137,7 @@ def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
         )
         for one in reversed(commits)
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 def whole(
@@ -204,7 +196,7 @@ def push(told: Told, of: int, one: Json, known: Sequence[Head]) -> NewEvent | No
         return None
     data = PullRequest(number=of, head=commit, updated_at=at)
     before = known[found[0] - 1].commit
-    return payloads.pushed(told, data, before, commit, at, user(part(one, "author")))
+    return keyed.pushed(told, data, before, commit, at, user(part(one, "author")))
 
 
 def _order(iteration: Json) -> int:
@@ -294,7 +286,7 @@ def pushes(told: Told, push: Json) -> Iterator[NewEvent]:
         ref = told.text(one.get("name"))
         if not ref.startswith(_HEADS):
             continue
-        before, after = _end(one.get("oldObjectId")), _end(one.get("newObjectId"))
+        before, after = side(one.get("oldObjectId")), side(one.get("newObjectId"))
         fact = RefPushed(
             repository=told.repository,
             forge=told.forge,
@@ -307,12 +299,7 @@ def pushes(told: Told, push: Json) -> Iterator[NewEvent]:
             push=str(push.get("pushId") or ""),
             raw=told.raw,
         )
-        yield told.event(f"ref/{ref}/pushed/{before}..{after}", at, user(who), fact)
-
-
-def _end(told: Any) -> str:
-    """One side of a move; empty where the branch was not there."""
-    return sha(told).strip("0") and sha(told)
+        yield keyed.ref_pushed(told, fact, user(who))
 
 
 # -- the parts of a payload ----------------------------------------------------------------------

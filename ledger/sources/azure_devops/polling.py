@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from ledger.errors import SourceError, UsageError
+from ledger.errors import SourceError
 from ledger.httpio import MAX_PAGES, Absent, Api
 from ledger.sources import Batch, Configured, Tools, payloads, recorded
+from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.azure_devops import facts
 from ledger.sources.azure_devops.facts import KIND
 from ledger.sources.following import Listed, Reading, follow, mark
@@ -23,38 +23,28 @@ PAGE = 100
 _VERSION = "api-version=7.0"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AzureOptions:
-    """One `[[source]]` of this kind. `forge` is its full name with its host, `api` the API's address."""
-
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
-
-
-def options(configured: Configured) -> AzureOptions:
+def options(configured: Configured) -> ForgeOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no repository or no readable token."""
     address = urlsplit(configured.url)
     above, marker, name = address.path.strip("/").partition("_git/")
     places = above.strip("/").split("/")
     name = name.strip("/")
     if address.scheme not in ("http", "https") or not address.hostname or not marker or not name:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no repository of Azure DevOps",
-            hint="Give its web address: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME",
+        raise wrong_address(
+            configured,
+            "repository of Azure DevOps",
+            "https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME",
         )
     alone = len(places) < 2 and not address.hostname.endswith(".visualstudio.com")
     project = name if alone or not places[-1] else places.pop()
     host = address.netloc.rpartition("@")[2]
     root = "/".join([f"{address.scheme}://{host}", *filter(None, places)])
-    return AzureOptions(
+    return ForgeOptions(
         name=configured.name,
         forge=facts.forge({"remoteUrl": configured.url}),
         api=root,
         path=f"{_quoted(project)}/_apis/git/repositories/{_quoted(name)}",
-        token=payloads.token(configured, VARIABLE),
+        token=token(configured, VARIABLE),
     )
 
 
@@ -62,24 +52,22 @@ def _quoted(name: str) -> str:
     return quote(unquote(name))
 
 
-def pull(options: AzureOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+def authorization(token: str) -> str:
+    """A personal access token is the password of a user without a name."""
+    return f"Basic {base64.b64encode(f':{token}'.encode()).decode()}" if token else ""
+
+
+def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     """Every pull request that looks different than before, some at a time.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
-    headers = {"accept": "application/json", "user-agent": "ledger"}
-    if options.token:
-        pair = base64.b64encode(f":{options.token}".encode()).decode()
-        headers["authorization"] = f"Basic {pair}"
-    api = Api.open(options.name, options.api, headers)
-    try:
+    with connected(options, authorization(options.token)) as api:
         yield from follow(_Forge(options, api, tools), cursor)
-    finally:
-        api.close()
 
 
 class _Forge:
-    def __init__(self, options: AzureOptions, api: Api, tools: Tools) -> None:
+    def __init__(self, options: ForgeOptions, api: Api, tools: Tools) -> None:
         self._api = api
         self._tools = tools
         self._forge = options.forge

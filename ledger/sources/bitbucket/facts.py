@@ -22,14 +22,13 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestListed,
-    PullRequestMerged,
     RefPushed,
 )
 from ledger.instants import utc_text
 from ledger.jsontext import clean
-from ledger.sources import payloads
-from ledger.sources.payloads import Json, Merge, Told, number, part, parts, sha
+from ledger.sources import keyed, payloads
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import Json, Told, number, part, parts, sha
 from ledger.sources.votes import APPROVED, CHANGES_REQUESTED, DISMISSED, Head, Vote, head_at, voted
 
 KIND: Final = "bitbucket"
@@ -76,10 +75,10 @@ def standing(told: Told, pull: Json, whole: Whole, end: Json | None = None) -> N
         return _merged(told, pull, data, at, whole)
     if state in CLOSED:
         who = user(part(pull, "closed_by")) or user(part(end or {}, "author"))
-        return payloads.closed(told, data, at, who)
+        return keyed.closed(told, data, at, who)
     if state != OPEN:
         raise SourceError(f"a pull request in the unknown state {clean(str(state))[:40]!r}")
-    return payloads.opened(told, data, data.created_at, data.author)
+    return keyed.opened(told, data, data.created_at, data.author)
 
 
 def as_of(told: Told, body: Json) -> NewEvent:
@@ -92,19 +91,8 @@ def as_of(told: Told, body: Json) -> NewEvent:
 def _merged(told: Told, pull: Json, data: PullRequest, at: str, whole: Whole) -> NewEvent:
     who = part(pull, "closed_by")
     commit = _object(part(pull, "merge_commit"), whole)
-    if at:
-        return payloads.merged(told, data, Merge(commit, at, user(who), is_bot(who)))
-    fact = PullRequestMerged(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        merge_commit=commit,
-        merged_at="",
-        merged_by=user(who),
-        merged_by_bot=is_bot(who),
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/merged", "", fact.merged_by, fact)
+    merge = Merge(commit, at, user(who), is_bot(who))
+    return keyed.merged(told, data, merge, dated=False)
 
 
 def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
@@ -113,15 +101,7 @@ def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
         ProposedCommit(commit=sha(one.get("hash")), author=_author(part(one, "author")))
         for one in reversed(commits)
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 def _pull_request(told: Told, pull: Json, whole: Whole) -> PullRequest:
@@ -253,7 +233,7 @@ def _pushed(
         updated_at=at,
     )
     before = known[found[0] - 1].commit
-    return payloads.pushed(told, data, before, commit, at, user(part(update, "author")))
+    return keyed.pushed(told, data, before, commit, at, user(part(update, "author")))
 
 
 def _updates(activities: Sequence[Json]) -> list[Json]:
@@ -287,7 +267,7 @@ def pushes(told: Told, body: Json) -> Iterator[NewEvent]:
             commit_count=len(commits) if whole else 0,
             raw=told.raw,
         )
-        yield told.event(f"ref/{ref}/pushed/{before}..{after}", "", user(who), fact)
+        yield keyed.ref_pushed(told, fact, user(who))
 
 
 def check(told: Told, status: Json) -> NewEvent | None:

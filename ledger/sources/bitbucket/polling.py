@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ledger.contents import Content
-from ledger.errors import SourceError, UsageError
+from ledger.errors import SourceError
 from ledger.events import ReviewDismissed, ReviewSubmitted
 from ledger.httpio import MAX_PAGES, Absent, Api
 from ledger.sources import Batch, Configured, Tools, payloads, recorded, votes
+from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.bitbucket import facts
 from ledger.sources.bitbucket.facts import HOST, KIND
 from ledger.sources.following import Listed, Reading, follow, mark
@@ -27,61 +27,45 @@ PAGE = 50
 _FIELDS = quote("+values.participants")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BitbucketOptions:
-    """One `[[source]]` of kind bitbucket. `forge` is its full name with its host, `api` the API's address."""
-
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
-
-
-def options(configured: Configured) -> BitbucketOptions:
+def options(configured: Configured) -> ForgeOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no repository or no readable token."""
     address = urlsplit(configured.url)
     path = address.path.strip("/").removesuffix(".git")
     if address.scheme not in ("http", "https") or not address.hostname or path.count("/") != 1:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no repository of Bitbucket Cloud",
-            hint="Give its web address: https://bitbucket.org/WORKSPACE/NAME",
+        raise wrong_address(
+            configured, "repository of Bitbucket Cloud", "https://bitbucket.org/WORKSPACE/NAME"
         )
     host = address.netloc.rpartition("@")[2]
     api = "https://api.bitbucket.org/2.0" if host == HOST else f"{address.scheme}://{host}/2.0"
-    return BitbucketOptions(
+    return ForgeOptions(
         name=configured.name,
         forge=f"{HOST}/{path}".lower(),
         api=api,
         path=quote(path),
-        token=payloads.token(configured, VARIABLE),
+        token=token(configured, VARIABLE),
     )
 
 
-def authorization(token: str) -> dict[str, str]:
+def authorization(token: str) -> str:
     """An access token, or `user:token` for an API token of a person."""
     if not token:
-        return {}
+        return ""
     if ":" in token:
-        return {"authorization": f"Basic {base64.b64encode(token.encode()).decode()}"}
-    return {"authorization": f"Bearer {token}"}
+        return f"Basic {base64.b64encode(token.encode()).decode()}"
+    return f"Bearer {token}"
 
 
-def pull(options: BitbucketOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     """Every pull request that changed since the cursor, some at a time.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
-    headers = {"accept": "application/json", "user-agent": "ledger"}
-    api = Api.open(options.name, options.api, {**headers, **authorization(options.token)})
-    try:
+    with connected(options, authorization(options.token)) as api:
         yield from follow(_Forge(options, api, tools), cursor)
-    finally:
-        api.close()
 
 
 class _Forge:
-    def __init__(self, options: BitbucketOptions, api: Api, tools: Tools) -> None:
+    def __init__(self, options: ForgeOptions, api: Api, tools: Tools) -> None:
         self._api = api
         self._tools = tools
         self._forge = options.forge

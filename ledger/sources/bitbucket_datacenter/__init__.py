@@ -139,7 +139,7 @@ def _events_from_answer(answered: recorded.Answer, tools: Tools) -> Batch:
 
 def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     """What files tell: JSON values of the kinds above, one or many in a file."""
-    return payloads.read_files(KIND, given, tools, events_from_value, _items)
+    return recorded.read_files(KIND, given, tools, events_from_value, _items)
 
 
 def _items(read: Value) -> Iterator[Value]:

@@ -20,14 +20,13 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestListed,
-    PullRequestMerged,
     RefPushed,
 )
 from ledger.instants import FORMAT, utc_text
 from ledger.jsontext import Value, clean
-from ledger.sources import Tools, payloads
-from ledger.sources.payloads import Json, Merge, Told, number, part, parts, sha
+from ledger.sources import Tools, keyed, payloads
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import Json, Told, number, part, parts, sha, side
 from ledger.sources.votes import APPROVED, CHANGES_REQUESTED, DISMISSED, Head, Vote, head_at, voted
 
 KIND: Final = "bitbucket_datacenter"
@@ -96,10 +95,10 @@ def standing(told: Told, pull: Json, end: Json | None = None) -> NewEvent:
     if state == MERGED:
         return _merged(told, pull, data, at, over)
     if state in (DECLINED, "DELETED"):
-        return payloads.closed(told, data, at or data.updated_at, user(actor))
+        return keyed.closed(told, data, at or data.updated_at, user(actor))
     if state != OPEN:
         raise SourceError(f"a pull request in the unknown state {clean(str(state))[:40]!r}")
-    return payloads.opened(told, data, data.created_at, data.author)
+    return keyed.opened(told, data, data.created_at, data.author)
 
 
 def as_of(told: Told, body: Json) -> NewEvent:
@@ -111,11 +110,11 @@ def as_of(told: Told, body: Json) -> NewEvent:
     data = _pull_request(told, pull)
     if key == "pr:from_ref_updated":
         before = sha(body.get("previousFromHash"))
-        return payloads.pushed(told, data, before, data.head, at or data.updated_at, who)
+        return keyed.pushed(told, data, before, data.head, at or data.updated_at, who)
     if key == "pr:reopened":
-        return payloads.opened(told, data, at or data.updated_at, who, again=True)
+        return keyed.opened(told, data, at or data.updated_at, who, again=True)
     if key == "pr:deleted":
-        return payloads.closed(told, data, at, who)
+        return keyed.closed(told, data, at, who)
     closed = pull.get("closedDate")
     over = {
         "createdDate": closed if closed is not None else body.get("date"),
@@ -128,18 +127,8 @@ def _merged(told: Told, pull: Json, data: PullRequest, at: str, over: Json) -> N
     who = part(over, "user")
     commit = sha(part(over, "commit").get("id"))
     commit = commit or sha(part(part(pull, "properties"), "mergeCommit").get("id"))
-    if at:
-        return payloads.merged(told, data, Merge(commit, at, user(who), is_bot(who)))
-    fact = PullRequestMerged(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        merge_commit=commit,
-        merged_at="",
-        merged_by=user(who),
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/merged", "", fact.merged_by, fact)
+    merge = Merge(commit, at, user(who), is_bot(who))
+    return keyed.merged(told, data, merge, dated=False)
 
 
 def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
@@ -152,15 +141,7 @@ def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
         )
         for one in reversed(commits)
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 def _pull_request(told: Told, pull: Json) -> PullRequest:
@@ -284,11 +265,11 @@ def activity(told: Told, pull: Json, one: Json, known: Sequence[Head]) -> NewEve
         updated_at=at,
     )
     if action == "REOPENED":
-        return payloads.opened(told, data, at, user(who), again=True)
+        return keyed.opened(told, data, at, user(who), again=True)
     if is_push(one):
         before, after = sha(one.get("previousFromHash")), sha(one.get("fromHash"))
         data = msgspec.structs.replace(data, head=after)
-        return payloads.pushed(told, data, before, after, at, user(who))
+        return keyed.pushed(told, data, before, after, at, user(who))
     return None
 
 
@@ -302,7 +283,7 @@ def pushes(told: Told, body: Json) -> Iterator[NewEvent]:
         ref = told.text(part(change, "ref").get("id") or change.get("refId"))
         if not ref.startswith(_HEADS):
             continue
-        before, after = _end(change.get("fromHash")), _end(change.get("toHash"))
+        before, after = side(change.get("fromHash")), side(change.get("toHash"))
         fact = RefPushed(
             repository=told.repository,
             forge=told.forge,
@@ -313,12 +294,7 @@ def pushes(told: Told, body: Json) -> Iterator[NewEvent]:
             at=at,
             raw=told.raw,
         )
-        yield told.event(f"ref/{ref}/pushed/{before}..{after}", at, user(who), fact)
-
-
-def _end(told: Any) -> str:
-    """One side of a move; empty where the branch was not there."""
-    return sha(told).strip("0") and sha(told)
+        yield keyed.ref_pushed(told, fact, user(who))
 
 
 # -- the parts of a payload ----------------------------------------------------------------------

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ledger.errors import SourceError, UsageError
+from ledger.errors import SourceError
 from ledger.httpio import MAX_PAGES, Absent, Api
 from ledger.sources import Batch, Configured, Tools, payloads, recorded
+from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.bitbucket_datacenter import facts
 from ledger.sources.bitbucket_datacenter.facts import KIND
 from ledger.sources.following import Listed, Reading, follow, mark
@@ -28,54 +28,39 @@ _PAGE_OF = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatacenterOptions:
-    """One `[[source]]` of this kind. `forge` is its full name with its host, `api` the API's address."""
-
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
-
-
-def options(configured: Configured) -> DatacenterOptions:
+def options(configured: Configured) -> ForgeOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no repository or no readable token."""
     address = urlsplit(configured.url)
     match = _PAGE_OF.fullmatch(address.path)
     if address.scheme not in ("http", "https") or not address.hostname or match is None:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no repository of Bitbucket Data Center",
-            hint="Give its web address: https://HOST/projects/KEY/repos/NAME",
+        raise wrong_address(
+            configured,
+            "repository of Bitbucket Data Center",
+            "https://HOST/projects/KEY/repos/NAME",
         )
     project = f"~{match['project']}" if match["what"] == "users" else match["project"]
     host = address.netloc.rpartition("@")[2]
-    return DatacenterOptions(
+    return ForgeOptions(
         name=configured.name,
         forge=facts.name_of(address.hostname, project, match["name"]),
         api=f"{address.scheme}://{host}{match['root'] or ''}/rest/api/1.0",
         path=f"projects/{quote(project)}/repos/{quote(match['name'])}",
-        token=payloads.token(configured, VARIABLE),
+        token=token(configured, VARIABLE),
     )
 
 
-def pull(options: DatacenterOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     """Every pull request that looks different than before, some at a time.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
-    headers = {"accept": "application/json", "user-agent": "ledger"}
-    if options.token:
-        headers["authorization"] = f"Bearer {options.token}"
-    api = Api.open(options.name, options.api, headers)
-    try:
+    authorization = f"Bearer {options.token}" if options.token else ""
+    with connected(options, authorization) as api:
         yield from follow(_Forge(options, api, tools), cursor)
-    finally:
-        api.close()
 
 
 class _Forge:
-    def __init__(self, options: DatacenterOptions, api: Api, tools: Tools) -> None:
+    def __init__(self, options: ForgeOptions, api: Api, tools: Tools) -> None:
         self._api = api
         self._tools = tools
         self._forge = options.forge

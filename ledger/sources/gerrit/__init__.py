@@ -91,6 +91,10 @@ def _tell(
             done=start + len(some),
             total=len(refs),
         )
+    for batch in git.compare(options.git, reached.git.encode("ascii"), tools):
+        if batch.cursor is not None:
+            reached = msgspec.structs.replace(reached, git=batch.cursor.decode("ascii"))
+        yield replace(batch, cursor=msgspec.json.encode(reached))
 
 
 def _changes(

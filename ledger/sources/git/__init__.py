@@ -38,7 +38,7 @@ from ledger.sources.git.state import (
 )
 from ledger.sources.git.survey import survey_digest, survey_event, tell_signatures
 
-__all__ = ["HEADS", "SOURCE", "GitOptions", "pull", "pull_number", "survey_digest"]
+__all__ = ["HEADS", "SOURCE", "GitOptions", "compare", "pull", "pull_number", "survey_digest"]
 
 
 def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
@@ -84,6 +84,16 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     )
     state = Pull(options, tools, mirror, before, after, branches)
     yield from _tell(state, moved, gone, due)
+
+
+def compare(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+    """Answers what was told of pull requests since the cursor, of a repository that was pulled before.
+
+    For sources that pull a repository and then tell of its pull requests themselves.
+    """
+    before = msgspec.convert(json.loads(cursor), Cursor) if cursor else Cursor()
+    if hear(options, before, tools):
+        yield from _compare(options, before, tools)
 
 
 def _compare(options: GitOptions, cursor: Cursor, tools: Tools) -> Iterator[Batch]:

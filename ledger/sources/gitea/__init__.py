@@ -21,7 +21,7 @@ from ledger import jsontext
 from ledger.errors import SourceError
 from ledger.events import NewEvent
 from ledger.jsontext import Value, clean
-from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads
+from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads, recorded
 from ledger.sources.gitea import branches, facts
 from ledger.sources.gitea.facts import KIND
 from ledger.sources.payloads import Json, Told, part, sha
@@ -163,7 +163,7 @@ def _from_status(read: Value, value: Json, tools: Tools) -> Batch:
 
 def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     """What files tell: JSON values of the kinds above, one or many in a file."""
-    return payloads.read_files(KIND, given, tools, events_from_value)
+    return recorded.read_files(KIND, given, tools, events_from_value)
 
 
 def _options(configured: Configured) -> Any:

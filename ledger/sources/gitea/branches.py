@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
 from ledger.errors import SourceError
 from ledger.events import CheckCompleted, Identity, NewEvent, RefPushed, RulesObserved, TeamObserved
 from ledger.jsontext import clean
+from ledger.sources import keyed
 from ledger.sources.gitea.facts import is_bot, person, time
-from ledger.sources.payloads import Json, Told, count, parts, sha
+from ledger.sources.payloads import Json, Told, count, parts, sha, side
 
 RULESET: Final = "branch protection"
 ANY_BRANCH: Final = "**"
@@ -41,7 +40,7 @@ def is_of_branch(body: Json) -> bool:
 def pushed(told: Told, body: Json) -> NewEvent:
     """A push to a branch. The forge does not tell when, nor whether it was forced."""
     ref = told.text(body.get("ref"))
-    before, after = _tip(body.get("before")), _tip(body.get("after"))
+    before, after = side(body.get("before")), side(body.get("after"))
     commits = [name for one in parts(body, "commits") if (name := sha(one.get("id")))]
     if commits and commits[0] == after:  # the newest first
         commits.reverse()
@@ -57,13 +56,7 @@ def pushed(told: Told, body: Json) -> NewEvent:
         commit_count=count(body.get("total_commits")),
         raw=told.raw,
     )
-    return told.event(f"ref/{ref}/pushed/{before}..{after}", "", person(who), data)
-
-
-def _tip(value: Any) -> str:
-    """A commit; empty for the zeros that stand for none."""
-    name = sha(value)
-    return name if name.strip("0") else ""
+    return keyed.ref_pushed(told, data, person(who))
 
 
 # -- checks --------------------------------------------------------------------------------------
@@ -157,7 +150,7 @@ def rules(told: Told, value: Json, at: str) -> NewEvent:
         at=at,
         raw=told.raw,
     )
-    return told.event(f"rules/{data.branch}/{RULESET}/{at}", at, None, data)
+    return keyed.rules(told, data)
 
 
 def no_rules(told: Told, branch: str, at: str) -> NewEvent:
@@ -171,7 +164,7 @@ def no_rules(told: Told, branch: str, at: str) -> NewEvent:
         at=at,
         raw=told.raw,
     )
-    return told.event(f"rules/{branch}/{RULESET}/{at}", at, None, data)
+    return keyed.rules(told, data)
 
 
 def rule_name(value: Json) -> str:
@@ -199,10 +192,7 @@ def team(told: Told, org: str, name: str, members: Sequence[Json], at: str) -> N
         at=at,
         raw=told.raw,
     )
-    event = told.event("", at, None, data)
-    return msgspec.structs.replace(
-        event, stream=f"team/{host}/{org}/{name}", key=f"{host}/team/{org}/{name}/{at}"
-    )
+    return keyed.team(told.kind, data)
 
 
 def _listed(value: Json, owner: str, switch: str, name: str) -> list[str]:

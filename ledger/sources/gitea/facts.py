@@ -23,14 +23,14 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestListed,
     ReviewDismissed,
     ReviewsListed,
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, clean
-from ledger.sources import Tools, payloads
-from ledger.sources.payloads import MAX_NAME, Json, Merge, Told, number, part, parts, sha
+from ledger.sources import Tools, keyed, payloads
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import MAX_NAME, Json, Told, number, part, parts, sha
 
 KIND: Final = "gitea"
 NOT_OFFICIAL: Final = "NOT_OFFICIAL"
@@ -73,14 +73,14 @@ def opened(told: Told, pull: Json, body: Json) -> NewEvent:
     data = pull_request(told, pull, head_of(pull))
     again = body.get("action") == "reopened"
     at = data.updated_at if again else data.created_at
-    return payloads.opened(told, data, at, person(body.get("sender")) or data.author, again=again)
+    return keyed.opened(told, data, at, person(body.get("sender")) or data.author, again=again)
 
 
 def pushed(told: Told, pull: Json, body: Json) -> NewEvent:
     """A webhook: the head moved. It does not tell from where; newer versions do."""
     data = pull_request(told, pull, head_of(pull))
     before, after = sha(body.get("before")), sha(body.get("after")) or data.head
-    return payloads.pushed(told, data, before, after, data.updated_at, person(body.get("sender")))
+    return keyed.pushed(told, data, before, after, data.updated_at, person(body.get("sender")))
 
 
 def closed(told: Told, pull: Json, body: Json) -> NewEvent:
@@ -95,7 +95,7 @@ def standing(told: Told, pull: Json, commits: Sequence[Json] = ()) -> NewEvent:
     """
     if pull.get("state") == "open":
         data = pull_request(told, pull, head_of(pull))
-        return payloads.opened(told, data, data.created_at, data.author)
+        return keyed.opened(told, data, data.created_at, data.author)
     return _ended(told, pull, tip(commits) or _kept_head(pull), None)
 
 
@@ -106,10 +106,10 @@ def _ended(told: Told, pull: Json, head: str, sender: Identity | None) -> NewEve
         at = time(pull.get("merged_at")) or time(pull.get("closed_at"))
         commit = sha(pull.get("merge_commit_sha")) or sha(pull.get("merged_commit_id"))
         merge = Merge(commit, at, person(merger), is_bot(merger))
-        return payloads.merged(told, data, merge, sender)
+        return keyed.merged(told, data, merge, sender)
     if pull.get("merged") is False:
         at = time(pull.get("closed_at")) or data.updated_at
-        return payloads.closed(told, data, at, sender)
+        return keyed.closed(told, data, at, sender)
     raise SourceError("it does not tell whether the pull request was merged")
 
 
@@ -170,15 +170,7 @@ def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
         )
         for one in ordered
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 # -- reviews -------------------------------------------------------------------------------------

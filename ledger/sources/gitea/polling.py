@@ -13,35 +13,24 @@ has none. So pages are counted, and end with one that is not full.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from ledger.contents import Content
-from ledger.errors import SourceError, UsageError
-from ledger.events import Identity, NewEvent, RulesObserved, TeamObserved
+from ledger.errors import SourceError
+from ledger.events import NewEvent, RulesObserved, TeamObserved
 from ledger.httpio import MAX_PAGES, Absent, Api, Denied
 from ledger.jsontext import Value, compact
-from ledger.sources import Batch, Configured, Tools, payloads
+from ledger.sources import Batch, Configured, Tools, keyed, payloads
+from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.gitea import branches, facts
 from ledger.sources.gitea.facts import KIND
 from ledger.sources.payloads import Json, Told
 
 PAGE = 50
 _TOKENS = {"forgejo": "FORGEJO_TOKEN"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GiteaOptions:
-    """One `[[source]]`. `forge` is the repository's full name with its host, `api` the API's address."""
-
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
 
 
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -51,52 +40,42 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     seen: list[int] = []
 
 
-def options(configured: Configured) -> GiteaOptions:
+def options(configured: Configured) -> ForgeOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no repository or no readable token."""
     parts = urlsplit(configured.url)
     names = parts.path.strip("/").removesuffix(".git").split("/")
     if parts.scheme not in ("http", "https") or not parts.hostname or len(names) < 2:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no repository of Gitea or Forgejo",
-            hint="Give its web address: https://HOST/OWNER/NAME.",
-        )
+        raise wrong_address(configured, "repository of Gitea or Forgejo", "https://HOST/OWNER/NAME")
     path = "/".join(names[-2:])
     below = "".join(
         f"/{name}" for name in names[:-2]
     )  # where the forge does not have the host alone
     host = parts.netloc.rpartition("@")[2]
     public = str(configured.settings.get("forge") or f"{parts.hostname}{below}/{path}")
-    return GiteaOptions(
+    return ForgeOptions(
         name=configured.name,
         forge=public.lower(),
         api=f"{parts.scheme}://{host}{below}/api/v1",
         path=quote(path),
-        token=payloads.token(
-            configured, _TOKENS.get(str(configured.settings.get("kind")), "GITEA_TOKEN")
-        ),
+        token=token(configured, _TOKENS.get(str(configured.settings.get("kind")), "GITEA_TOKEN")),
     )
 
 
-def pull(options: GiteaOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     """The rules, and every pull request that changed since the cursor, oldest change first.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
     reached = msgspec.json.decode(cursor, type=Cursor) if cursor else Cursor()
-    headers = {"accept": "application/json", "user-agent": "ledger"}
-    if options.token:
-        headers["authorization"] = f"token {options.token}"
-    api = Api.open(options.name, options.api, headers)
-    try:
+    authorization = f"token {options.token}" if options.token else ""
+    with connected(options, authorization) as api:
         reading = _Reading(options, api, tools)
         yield from reading.rules()
         yield from reading.changed(reached)
-    finally:
-        api.close()
 
 
 class _Reading:
-    def __init__(self, options: GiteaOptions, api: Api, tools: Tools) -> None:
+    def __init__(self, options: ForgeOptions, api: Api, tools: Tools) -> None:
         self._api = api
         self._tools = tools
         self._forge = options.forge
@@ -226,8 +205,8 @@ class _Reading:
             return
         batch = self._told(what, members, branches.team, self._org, name, members, self._tools.now)
         prefix = f"{self._forge.partition('/')[0]}/team/{self._org}/{name}/"
-        before = [one.data for one in self._tools.told(prefix)]
-        if not (batch.events and before and _members(before[-1]) == _members(batch.events[0].data)):
+        told = [event.data for event in batch.events if isinstance(event.data, TeamObserved)]
+        if not told or keyed.is_news(told[0], prefix, self._tools):
             yield batch
 
     # -- requests --------------------------------------------------------------------------------
@@ -285,8 +264,4 @@ def _given(told: Told, number: int, review: Json, merged_at: str) -> list[NewEve
 
 
 def _same(before: RulesObserved | None, now: RulesObserved) -> bool:
-    return before is not None and msgspec.structs.replace(before, at=now.at, raw=now.raw) == now
-
-
-def _members(data: Any) -> list[Identity] | None:
-    return data.members if isinstance(data, TeamObserved) else None
+    return before is not None and keyed.timeless(before) == keyed.timeless(now)

@@ -3,13 +3,13 @@
 Read are the webhooks `pull_request` (opened, reopened, synchronize, closed), `pull_request_review`, `push`,
 `check_run`, `check_suite`, `status`, `branch_protection_rule` and `repository_ruleset`; from files also
 pull requests and reviews as the REST API gives them, lists of them, the events of a repository or user,
-and deliveries with their headers. Other webhooks and actions tell nothing that is recorded. Facts about
+deliveries with their headers, and answers with the address that was asked (rule suites, branch protection,
+members of a team). Other webhooks and actions tell nothing that is recorded. Facts about
 the payloads are from GitHub's own descriptions (`webhook-events-and-payloads`).
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,31 +18,29 @@ from ledger import jsontext
 from ledger.errors import SourceError
 from ledger.events import NewEvent
 from ledger.jsontext import Value, clean
-from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads
-from ledger.sources.github import checks, facts, pushes, rules
+from ledger.sources import Batch, Configured, Import, Source, Tools, Webhook, payloads, recorded
+from ledger.sources.github import answers, checks, facts, pushes, rules
 from ledger.sources.github.facts import KIND
 from ledger.sources.payloads import Json, Told, part
 
 Headers = Mapping[str, str]
-_OTHERS = ("x-gitea-event", "x-forgejo-event", "x-gogs-event")
+_OTHERS = ("x-gitea-", "x-forgejo-", "x-gogs-")
 
 # -- deliveries ----------------------------------------------------------------------------------
 
 
 def authentic(headers: Headers, body: bytes, secret: bytes) -> bool:
     """Whether `X-Hub-Signature-256` is the HMAC-SHA256 of the raw body under the secret."""
-    told = headers.get("x-hub-signature-256", "").encode("utf-8", "replace")
-    right = b"sha256=" + hmac.digest(secret, body, "sha256").hex().encode()
-    return bool(secret) and hmac.compare_digest(told, right)
+    return recorded.signed(headers.get("x-hub-signature-256", ""), body, secret)
 
 
 def identify(headers: Headers, _: bytes) -> str:
     """GitHub's id of the delivery, which stays when it is delivered again; empty where there is none.
 
-    Gitea and Forgejo send GitHub's headers beside their own, and are none.
+    Gitea, Forgejo and Gogs send GitHub's headers beside their own, and are none.
     """
     told = headers.get("x-github-delivery", "")
-    ours = headers.get("x-github-event") and not any(name in headers for name in _OTHERS)
+    ours = headers.get("x-github-event") and not any(one.startswith(_OTHERS) for one in headers)
     return payloads.delivery_id(told) if ours else ""
 
 
@@ -110,6 +108,9 @@ def events_from_answer(read: Value, tools: Tools) -> Batch:
     delivery = _delivery_in(read)
     if delivery is not None:
         return events_from_delivery(*delivery, tools)
+    answered = answers.answer(read)
+    if answered is not None:
+        return answers.events_from(answered, tools)
     if "pull_request_url" in value and "state" in value:
         if str(value["state"]).lower() == "pending":  # not yet given
             return Batch(events=[], ignored=1)
@@ -190,7 +191,7 @@ def _unknown(value: Json) -> str:
 
 def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     """What files tell: JSON values of the kinds above, one or many in a file."""
-    return payloads.read_files(KIND, given, tools, events_from_answer)
+    return recorded.read_files(KIND, given, tools, events_from_answer)
 
 
 def _options(configured: Configured) -> Any:

@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from ledger.errors import SourceError, UsageError
 from ledger.httpio import Absent, Api
 from ledger.instants import moment, utc_text
-from ledger.sources import Configured, payloads
+from ledger.sources import Configured
+from ledger.sources.apis import ForgeOptions, token, wrong_address
 
 HEADERS: Final[Mapping[str, str]] = {
     "accept": "application/vnd.github+json",
@@ -47,19 +48,13 @@ class App:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GithubOptions:
+class GithubOptions(ForgeOptions):
     """One `[[source]]` of kind github: where its API is, and as whom it is asked.
 
-    `forge` is its full name with its host, `api` the API's address, `path` its name in it. `branches` are
-    those whose pushes and rules are read, none for the default branch. `hook` is the number of the
-    webhook that delivers to us, 0 if none is named.
+    `branches` are those whose pushes and rules are read, none for the default branch. `hook` is the number
+    of the webhook that delivers to us, 0 if none is named.
     """
 
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
     app: App | None = None
     branches: tuple[str, ...] = ()
     hook: int = 0
@@ -70,17 +65,14 @@ def options(configured: Configured) -> GithubOptions:
     parts = urlsplit(configured.url)
     path = parts.path.strip("/").removesuffix(".git")
     if parts.scheme not in ("http", "https") or not parts.hostname or path.count("/") != 1:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no repository of GitHub",
-            hint="Give its web address: https://github.com/OWNER/NAME",
-        )
+        raise wrong_address(configured, "repository of GitHub", "https://github.com/OWNER/NAME")
     app = _app(configured)
     return GithubOptions(
         name=configured.name,
         forge=f"{parts.hostname}/{path}".lower(),
         api=_api(parts.scheme, parts.netloc.rpartition("@")[2]),
         path=quote(path),
-        token="" if app else payloads.token(configured, "GITHUB_TOKEN"),
+        token="" if app else token(configured, "GITHUB_TOKEN"),
         app=app,
         branches=tuple(configured.settings.get("branches") or ()),
         hook=int(configured.settings.get("hook") or 0),

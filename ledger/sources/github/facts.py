@@ -17,17 +17,14 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestClosed,
-    PullRequestListed,
-    PullRequestMerged,
-    PullRequestOpened,
     PullRequestPushed,
     ReviewDismissed,
     ReviewSubmitted,
 )
 from ledger.instants import utc_text
 from ledger.jsontext import Value, clean
-from ledger.sources import Tools, payloads
+from ledger.sources import Tools, keyed, payloads
+from ledger.sources.keyed import Merge
 from ledger.sources.payloads import Json, Told, count, identity, number, part, sha
 
 KIND: Final = "github"
@@ -51,22 +48,12 @@ def _opened(told: Told, pull: Json, body: Json) -> NewEvent:
     data = _pull_request(told, pull)
     again = body.get("action") == "reopened"
     at = data.updated_at if again else data.created_at
-    return told.event(
-        f"pull/{data.number}/reopened/{at}" if again else f"pull/{data.number}/opened",
-        at,
-        _identity(body.get("sender")) or data.author,
-        PullRequestOpened(
-            repository=told.repository,
-            forge=told.forge,
-            pull_request=data,
-            at=at,
-            reopened=again,
-            raw=told.raw,
-        ),
-    )
+    who = _identity(body.get("sender")) or data.author
+    return keyed.opened(told, data, at, who, again=again)
 
 
 def _pushed(told: Told, pull: Json, body: Json) -> NewEvent:
+    """With the time in its key, as it was recorded from the first version on."""
     data = _pull_request(told, pull)
     before, after = sha(body.get("before")), sha(body.get("after")) or data.head
     return told.event(
@@ -92,37 +79,20 @@ def _closed(told: Told, pull: Json, body: Json) -> NewEvent:
     if _is_merged(pull):
         return _merged(told, pull, data, sender)
     at = utc_text(pull.get("closed_at")) or data.updated_at
-    closed = PullRequestClosed(
-        repository=told.repository,
-        forge=told.forge,
-        pull_request=data,
-        closed_at=at,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{data.number}/closed/{at}", at, sender, closed)
+    return keyed.closed(told, data, at, sender)
 
 
 def _merged(told: Told, pull: Json, data: PullRequest, sender: Identity | None) -> NewEvent:
     at = utc_text(pull.get("merged_at")) or utc_text(pull.get("closed_at"))
-    if not at:
-        raise SourceError(f"pull request {data.number} is merged and has no time of it")
-    merger = _identity(pull.get("merged_by"))
-    return told.event(
-        f"pull/{data.number}/merged",
-        at,
-        merger or sender,
-        PullRequestMerged(
-            repository=told.repository,
-            forge=told.forge,
-            pull_request=data,
-            merge_commit=sha(pull.get("merge_commit_sha")),
-            merged_at=at,
-            merged_by=merger,
-            merged_by_bot=_is_bot(pull.get("merged_by")),
-            commits=count(pull.get("commits")),
-            raw=told.raw,
-        ),
+    merger = pull.get("merged_by")
+    merge = Merge(
+        commit=sha(pull.get("merge_commit_sha")),
+        at=at,
+        by=_identity(merger),
+        by_bot=is_bot(merger),
+        commits=count(pull.get("commits")),
     )
+    return keyed.merged(told, data, merge, sender)
 
 
 def standing(told: Told, pull: Json) -> NewEvent:
@@ -163,7 +133,7 @@ def review(told: Told, of: int, review: Json) -> NewEvent:
             number=of,
             review=str(identifier),
             reviewer=reviewer,
-            reviewer_is_bot=_is_bot(review.get("user")),
+            reviewer_is_bot=is_bot(review.get("user")),
             state=state,
             commit=sha(review.get("commit_id")),
             submitted_at=at,
@@ -184,15 +154,7 @@ def listed(told: Told, of: int, head: str, commits: Sequence[Json]) -> NewEvent:
         )
         for one in commits
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 def _committer(commit: Json) -> Identity | None:
@@ -207,33 +169,21 @@ def head_of(pull: Json) -> str:
 
 def _dismissed(told: Told, pull: Json, body: Json) -> NewEvent:
     review = part(body, "review")
-    identifier = number(review.get("id"))
     at = utc_text(review.get("updated_at")) or utc_text(pull.get("updated_at"))
-    return told.event(
-        f"review/{identifier}/dismissed",
-        at,
-        _identity(body.get("sender")),
-        ReviewDismissed(
-            repository=told.repository,
-            forge=told.forge,
-            number=number(pull.get("number")),
-            review=str(identifier),
-            reviewer=_identity(review.get("user")),
-            commit=sha(review.get("commit_id")),
-            at=at,
-            raw=told.raw,
-        ),
-    )
+    return _dismissal(told, number(pull.get("number")), review, at, body.get("sender"))
 
 
 def dismissal(told: Told, of: int, review: Json, event: Json) -> NewEvent:
     """The event `review_dismissed` of a pull request: who dismissed which review, and when."""
+    return _dismissal(told, of, review, utc_text(event.get("created_at")), event.get("actor"))
+
+
+def _dismissal(told: Told, of: int, review: Json, at: str, who: Any) -> NewEvent:
     identifier = number(review.get("id"))
-    at = utc_text(event.get("created_at"))
     return told.event(
         f"review/{identifier}/dismissed",
         at,
-        _identity(event.get("actor")),
+        _identity(who),
         ReviewDismissed(
             repository=told.repository,
             forge=told.forge,
@@ -269,7 +219,7 @@ def _pull_request(told: Told, pull: Json) -> PullRequest:
         number=number(pull.get("number")),
         title=told.text(pull.get("title")),
         author=_identity(pull.get("user")),
-        author_is_bot=_is_bot(pull.get("user")),
+        author_is_bot=is_bot(pull.get("user")),
         url=told.text(pull.get("html_url")),
         base=told.text(base.get("ref")),
         base_commit=sha(base.get("sha")),
@@ -307,7 +257,8 @@ def _identity(user: Any) -> Identity | None:
     return identity(user.get("login")) if isinstance(user, dict) else None
 
 
-def _is_bot(user: Any) -> bool:
+def is_bot(user: Any) -> bool:
+    """Whether GitHub says that a user is a program."""
     if not isinstance(user, dict):
         return False
     return user.get("type") == "Bot" or str(user.get("login")).endswith("[bot]")

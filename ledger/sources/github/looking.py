@@ -16,7 +16,7 @@ from ledger.events import CollectorGap, NewEvent
 from ledger.httpio import Absent, Denied
 from ledger.instants import FORMAT, moment, utc_text
 from ledger.jsontext import Value, clean, compact
-from ledger.sources import Batch
+from ledger.sources import Batch, keyed
 from ledger.sources.github import pushes, rules
 from ledger.sources.github.asking import PAGE, Asking
 from ledger.sources.github.facts import KIND
@@ -199,7 +199,7 @@ class Looking:
         def news(told: Told) -> list[NewEvent]:
             data = tell(told)
             prefix = f"{self._forge}/rules/{branch}/{data.ruleset}/"
-            return [rules.event(told, data)] * rules.is_news(data, prefix, self._asking.tools)
+            return [rules.event(told, data)] * keyed.is_news(data, prefix, self._asking.tools)
 
         self._asking.take([self._asking.told(f"rules of {branch}", value, news)])
 
@@ -229,16 +229,8 @@ class Looking:
 
         def news(told: Told) -> list[NewEvent]:
             data = rules.team(told, host, name, members, self._now)
-            if not rules.is_news(data, f"{host}/team/{name}/", asking.tools):
-                return []
-            event = NewEvent(
-                stream=f"team/{host}/{name}",
-                key=f"{host}/team/{name}/{data.at}",
-                source=KIND,
-                occurred_at=data.at,
-                data=data,
-            )
-            return [event]
+            is_news = keyed.is_news(data, f"{host}/team/{name}/", asking.tools)
+            return [keyed.team(KIND, data)] if is_news else []
 
         return news
 

@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ledger.events import Identity, NewEvent, PullRequest, PullRequestPushed, RefPushed
+from ledger.events import NewEvent, PullRequest, PullRequestPushed, RefPushed
 from ledger.instants import FORMAT, utc_text
 from ledger.jsontext import clean
-from ledger.sources.payloads import Json, Told, identity, part, parts, sha
+from ledger.sources import keyed
+from ledger.sources.github.facts import is_bot
+from ledger.sources.payloads import Json, Told, identity, part, parts, sha, side
 
 BRANCH: Final = "refs/heads/"
 MAX_LISTED: Final = 2_048  # commits that a webhook lists
-_NONE = ("0" * 40, "0" * 64)
 
 
 def delivered(told: Told, body: Json) -> list[NewEvent]:
@@ -31,8 +32,8 @@ def delivered(told: Told, body: Json) -> list[NewEvent]:
         repository=told.repository,
         forge=told.forge,
         ref=ref,
-        before=_commit(body.get("before")),
-        after=_commit(body.get("after")),
+        before=side(body.get("before")),
+        after=side(body.get("after")),
         forced=body.get("forced") is True,
         pusher_is_bot=is_bot(sender),
         at=_seconds(part(body, "repository").get("pushed_at")),
@@ -41,7 +42,7 @@ def delivered(told: Told, body: Json) -> list[NewEvent]:
         raw=told.raw,
     )
     who = identity(sender.get("login")) or identity(part(body, "pusher").get("name"))
-    return [_event(told, pushed, who)]
+    return [keyed.ref_pushed(told, pushed, who)]
 
 
 def active(told: Told, item: Json) -> list[NewEvent]:
@@ -54,8 +55,8 @@ def active(told: Told, item: Json) -> list[NewEvent]:
         repository=told.repository,
         forge=told.forge,
         ref=ref,
-        before=_commit(item.get("before")),
-        after=_commit(item.get("after")),
+        before=side(item.get("before")),
+        after=side(item.get("after")),
         forced=kind == "force_push",
         kind=kind,
         pusher_is_bot=is_bot(item.get("actor")),
@@ -63,7 +64,7 @@ def active(told: Told, item: Json) -> list[NewEvent]:
         push=_id(item),
         raw=told.raw,
     )
-    return [_event(told, pushed, identity(part(item, "actor").get("login")))]
+    return [keyed.ref_pushed(told, pushed, identity(part(item, "actor").get("login")))]
 
 
 def judged(told: Told, suite: Json, evaluations: Sequence[Json]) -> list[NewEvent]:
@@ -76,15 +77,15 @@ def judged(told: Told, suite: Json, evaluations: Sequence[Json]) -> list[NewEven
         repository=told.repository,
         forge=told.forge,
         ref=ref,
-        before=_commit(suite.get("before_sha")),
-        after=_commit(suite.get("after_sha")),
+        before=side(suite.get("before_sha")),
+        after=side(suite.get("after_sha")),
         pusher_is_bot=isinstance(name, str) and name.endswith("[bot]"),
         at=utc_text(suite.get("pushed_at")),
         result=str(result),
         bypassed=sorted({_rule(one) for one in evaluations if _passed_over(one)} - {""}),
         raw=told.raw,
     )
-    return [_event(told, pushed, identity(name))]
+    return [keyed.ref_pushed(told, pushed, identity(name))]
 
 
 def forced(told: Told, number: int, event: Json) -> list[NewEvent]:
@@ -105,19 +106,8 @@ def forced(told: Told, number: int, event: Json) -> list[NewEvent]:
     return [told.event(key, at, identity(part(event, "actor").get("login")), pushed)]
 
 
-def _event(told: Told, pushed: RefPushed, who: Identity | None) -> NewEvent:
-    key = f"ref/{pushed.ref}/pushed/{pushed.before}..{pushed.after}"
-    return told.event(key, pushed.at, who, pushed)
-
-
 def _branch(ref: Any) -> str:
     return clean(ref)[:1_000] if isinstance(ref, str) and ref.startswith(BRANCH) else ""
-
-
-def _commit(value: Any) -> str:
-    """A commit's name; empty for the zeros that stand for none."""
-    name = sha(value)
-    return "" if name in _NONE else name
 
 
 def _seconds(value: Any) -> str:
@@ -139,10 +129,3 @@ def _passed_over(evaluation: Json) -> bool:
 def _rule(evaluation: Json) -> str:
     kind = evaluation.get("rule_type")
     return clean(kind)[:100] if isinstance(kind, str) else ""
-
-
-def is_bot(user: Any) -> bool:
-    """Whether GitHub says that a user is a program."""
-    if not isinstance(user, dict):
-        return False
-    return user.get("type") == "Bot" or str(user.get("login")).endswith("[bot]")

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
-
-from ledger.events import Fact, Identity, NewEvent, RulesObserved, TeamObserved
+from ledger.events import Identity, NewEvent, RulesObserved, TeamObserved
 from ledger.instants import utc_text
 from ledger.jsontext import clean
-from ledger.sources import Tools
+from ledger.sources import Tools, keyed
 from ledger.sources.payloads import Json, Told, count, identity, number, part, parts
 
 PROTECTION: Final = "branch protection"
@@ -183,16 +181,6 @@ def team(told: Told, host: str, name: str, members: Sequence[Json], at: str) -> 
 # -- what is new -----------------------------------------------------------------------------------
 
 
-def is_news(data: RulesObserved | TeamObserved, prefix: str, tools: Tools) -> bool:
-    """Whether it differs from what was told last, up to then, under the keys with a prefix."""
-    known = [
-        (one.data.at, one.key, one.data)
-        for one in tools.told(prefix)
-        if isinstance(one.data, RulesObserved | TeamObserved) and one.data.at <= data.at
-    ]
-    return not known or _timeless(max(known, key=lambda one: one[:2])[2]) != _timeless(data)
-
-
 def in_force(forge: str, branch: str, tools: Tools) -> set[str]:
     """The rulesets that were told last as holding for a branch."""
     last: dict[str, RulesObserved] = {}
@@ -206,11 +194,7 @@ def in_force(forge: str, branch: str, tools: Tools) -> set[str]:
 def event(told: Told, data: RulesObserved, body: Json | None = None) -> NewEvent:
     """The event of rules; who changed them where a webhook says so."""
     who = identity(part(body, "sender").get("login")) if body else None
-    return told.event(f"rules/{data.branch}/{data.ruleset}/{data.at}", data.at, who, data)
-
-
-def _timeless(data: Fact) -> Fact:
-    return msgspec.structs.replace(data, at="", raw="")
+    return keyed.rules(told, data, who)
 
 
 def _rules(told: Told, branch: str, ruleset: str, at: str, **found: Any) -> RulesObserved:

@@ -141,7 +141,7 @@ def _together(value: Json, tools: Tools) -> Batch:
 
 def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
     """What files tell: JSON values of the kinds above, one or many in a file."""
-    return payloads.read_files(KIND, given, tools, events_from_value)
+    return recorded.read_files(KIND, given, tools, events_from_value)
 
 
 def _options(configured: Configured) -> Any:

@@ -17,13 +17,13 @@ from ledger.events import (
     NewEvent,
     ProposedCommit,
     PullRequest,
-    PullRequestListed,
     RefPushed,
     ReviewSubmitted,
 )
 from ledger.jsontext import Value, clean, compact
-from ledger.sources import Tools, payloads
-from ledger.sources.payloads import Json, Merge, Told, count, identity, number, part, sha
+from ledger.sources import Tools, keyed, payloads
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import Json, Told, count, identity, number, part, sha
 
 KIND: Final = "gitlab"
 PIPELINE: Final = "pipeline"
@@ -64,11 +64,11 @@ def standing(told: Told, value: Json) -> NewEvent:
         commit, method = _landed(value)
         at = payloads.time(value.get("merged_at"))
         merge = Merge(commit or data.head, at, user(who), is_bot(who), method)
-        return payloads.merged(told, data, merge)
+        return keyed.merged(told, data, merge)
     if value.get("state") == "closed":
         at = payloads.time(value.get("closed_at")) or data.updated_at
-        return payloads.closed(told, data, at, user(part(value, "closed_by")))
-    return payloads.opened(told, data, data.created_at, data.author)
+        return keyed.closed(told, data, at, user(part(value, "closed_by")))
+    return keyed.opened(told, data, data.created_at, data.author)
 
 
 def _landed(value: Json) -> tuple[str, str]:
@@ -111,15 +111,7 @@ def listed(told: Told, of: int, head: str, commits: list[Json]) -> NewEvent:
         )
         for one in commits
     ]
-    data = PullRequestListed(
-        repository=told.repository,
-        forge=told.forge,
-        number=of,
-        head=head,
-        commits=found,
-        raw=told.raw,
-    )
-    return told.event(f"pull/{of}/commits/{head}", "", None, data)
+    return keyed.listed(told, of, head, found)
 
 
 def _named(told: Told, commit: Json, role: str) -> Identity | None:
@@ -165,12 +157,6 @@ def review(
 # -- pushes and pipelines --------------------------------------------------------------------------
 
 
-def pushed(told: Told, who: Json, data: RefPushed) -> NewEvent:
-    """A push under the key that webhook and API have in common."""
-    key = f"ref/{data.ref}/pushed/{data.before}..{data.after}"
-    return told.event(key, data.at, user(who), data)
-
-
 def push_listed(told: Told, value: Json) -> NewEvent | None:
     """A push of the events of a project; None for one of tags, or of many branches at once."""
     push = part(value, "push_data")
@@ -190,7 +176,7 @@ def push_listed(told: Told, value: Json) -> NewEvent | None:
         push=str(number(value.get("id"))),
         raw=told.raw,
     )
-    return pushed(told, who, data)
+    return keyed.ref_pushed(told, data, user(who))
 
 
 def check(told: Told, pipeline: Json) -> NewEvent | None:

@@ -17,10 +17,11 @@ import msgspec
 from ledger.errors import SourceError
 from ledger.events import NewEvent, PullRequest, RefPushed
 from ledger.jsontext import Value, clean
-from ledger.sources import Batch, Tools, payloads
+from ledger.sources import Batch, Tools, keyed, payloads
 from ledger.sources.gitlab import facts
 from ledger.sources.gitlab.facts import BRANCHES, KIND, is_bot, user
-from ledger.sources.payloads import Json, Merge, Told, count, number, part, parts, sha
+from ledger.sources.keyed import Merge
+from ledger.sources.payloads import Json, Told, count, number, part, parts, sha, side
 
 _SHOWN = ("title", "labels", "draft", "work_in_progress", "target_branch")
 Tell = Callable[[Told, Json], list[NewEvent]]
@@ -71,14 +72,14 @@ def _opened(told: Told, body: Json) -> list[NewEvent]:
     data = _merge_request(told, body)
     again = _action(body) == "reopen"
     at = data.updated_at if again else data.created_at
-    return [payloads.opened(told, data, at, user(part(body, "user")), again=again)]
+    return [keyed.opened(told, data, at, user(part(body, "user")), again=again)]
 
 
 def _pushed(told: Told, body: Json) -> list[NewEvent]:
     data = _merge_request(told, body)
     before = sha(part(body, "object_attributes").get("oldrev"))
     who = user(part(body, "user"))
-    return [payloads.pushed(told, data, before, data.head, data.updated_at, who)]
+    return [keyed.pushed(told, data, before, data.head, data.updated_at, who)]
 
 
 def _updated(told: Told, body: Json) -> list[NewEvent]:
@@ -89,7 +90,7 @@ def _updated(told: Told, body: Json) -> list[NewEvent]:
         return found
     if any(name in changes for name in _SHOWN):
         data = _merge_request(told, body)
-        found.append(payloads.opened(told, data, data.created_at, data.author))
+        found.append(keyed.opened(told, data, data.created_at, data.author))
     reviewers = part(changes, "reviewers")
     before = {str(one.get("username")): one.get("state") for one in parts(reviewers, "previous")}
     wanted = "requested_changes"
@@ -108,12 +109,12 @@ def _merged(told: Told, body: Json) -> list[NewEvent]:
     commit = landed or ("" if attributes.get("squash") is True else data.head)
     at = payloads.time(attributes.get("merged_at")) or data.updated_at
     method = "merge" if landed else ""
-    return [payloads.merged(told, data, Merge(commit, at, user(who), is_bot(who), method))]
+    return [keyed.merged(told, data, Merge(commit, at, user(who), is_bot(who), method))]
 
 
 def _closed(told: Told, body: Json) -> list[NewEvent]:
     data = _merge_request(told, body)
-    return [payloads.closed(told, data, data.updated_at, user(part(body, "user")))]
+    return [keyed.closed(told, data, data.updated_at, user(part(body, "user")))]
 
 
 def _approved(told: Told, body: Json) -> list[NewEvent]:
@@ -198,15 +199,14 @@ def _pushed_to_branch(told: Told, body: Json, uuid: str) -> NewEvent:
         push=uuid,
         raw=told.raw,
     )
-    return facts.pushed(told, who, data)
+    return keyed.ref_pushed(told, data, user(who))
 
 
 def _commit(body: Json, name: str) -> str:
     """The commit of a side of a push; empty for zeros, which stand for no branch."""
-    found = sha(body.get(name))
-    if not found:
+    if not sha(body.get(name)):
         raise SourceError(f"a push that does not tell the commit {name} it")
-    return found if found.strip("0") else ""
+    return side(body[name])
 
 
 def _pipeline(told: Told, body: Json) -> list[NewEvent]:

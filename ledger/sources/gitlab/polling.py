@@ -9,7 +9,6 @@ teams are asked for each time, and recorded where they differ from what was reco
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -17,26 +16,16 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from ledger.contents import Content
-from ledger.errors import SourceError, UsageError
+from ledger.errors import SourceError
 from ledger.events import Identity, NewEvent, RulesObserved, TeamObserved
 from ledger.httpio import Absent, Answer, Api, Denied
-from ledger.sources import Batch, Configured, Tools, payloads
+from ledger.sources import Batch, Configured, Tools, keyed, payloads
+from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.gitlab import facts, rules, trail
 from ledger.sources.gitlab.facts import KIND
 from ledger.sources.payloads import Json, Told
 
 PAGE = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitlabOptions:
-    """One `[[source]]` of kind gitlab. `forge` is its full name with its host, `api` the API's address."""
-
-    name: str
-    forge: str
-    api: str
-    path: str
-    token: str = ""
 
 
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -52,42 +41,34 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     pushed_on: str = ""
 
 
-def options(configured: Configured) -> GitlabOptions:
+def options(configured: Configured) -> ForgeOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no project or no readable token."""
     parts = urlsplit(configured.url)
     path = parts.path.strip("/").removesuffix(".git")
     if parts.scheme not in ("http", "https") or not parts.hostname or path.count("/") < 1:
-        raise UsageError(
-            f"source {configured.name}: {configured.url!r} is no project of GitLab",
-            hint="Give its web address: https://gitlab.com/GROUP/NAME",
-        )
-    return GitlabOptions(
+        raise wrong_address(configured, "project of GitLab", "https://gitlab.com/GROUP/NAME")
+    return ForgeOptions(
         name=configured.name,
         forge=f"{parts.hostname}/{path}".lower(),
         api=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/api/v4",
         path=quote(path, safe=""),
-        token=payloads.token(configured, "GITLAB_TOKEN"),
+        token=token(configured, "GITLAB_TOKEN"),
     )
 
 
-def pull(options: GitlabOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
+def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
     """The rules in force, every merge request that changed since the cursor, oldest change first, and pushes.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
     reached = msgspec.json.decode(cursor, type=Cursor) if cursor else Cursor()
-    headers = {"accept": "application/json", "user-agent": "ledger"}
-    if options.token:
-        headers["authorization"] = f"Bearer {options.token}"
-    api = Api.open(options.name, options.api, headers)
-    try:
+    authorization = f"Bearer {options.token}" if options.token else ""
+    with connected(options, authorization) as api:
         yield from _Pull(options, api, tools, reached).run()
-    finally:
-        api.close()
 
 
 class _Pull:
-    def __init__(self, options: GitlabOptions, api: Api, tools: Tools, reached: Cursor) -> None:
+    def __init__(self, options: ForgeOptions, api: Api, tools: Tools, reached: Cursor) -> None:
         self._api = api
         self._tools = tools
         self._forge = options.forge
@@ -248,9 +229,9 @@ class _Pull:
         for one in found:
             told = facts.told(self._forge, one.evidence, self._tools)
             data = self._observed(told, one)
-            if _timeless(data) != _timeless(last.get((one.branch, one.ruleset))):
-                key = f"rules/{one.branch}/{one.ruleset}/{data.at}"
-                events.append(told.event(key, data.at, None, data))
+            known = last.get((one.branch, one.ruleset))
+            if known is None or keyed.timeless(known) != keyed.timeless(data):
+                events.append(keyed.rules(told, data))
                 contents += told.contents
         return Batch(events=events, contents=contents)
 
@@ -282,17 +263,9 @@ class _Pull:
             at=self._tools.now,
             raw=told.raw,
         )
-        last = [recorded.data for recorded in self._tools.told(f"{host}/team/{path}/")]
-        if last and _timeless(last[-1]) == _timeless(data):
+        if not keyed.is_news(data, f"{host}/team/{path}/", self._tools):
             return Batch(events=[])
-        event = NewEvent(
-            stream=f"team/{host}/{path}",
-            key=f"{host}/team/{path}/{data.at}",
-            source=KIND,
-            occurred_at=data.at,
-            data=data,
-        )
-        return Batch(events=[event], contents=told.contents)
+        return Batch(events=[keyed.team(KIND, data)], contents=told.contents)
 
     # -- answers -------------------------------------------------------------------------------------
 
@@ -337,10 +310,3 @@ class _Pull:
     def _text(self, path: str, name: str) -> str:
         found = (self._value(path) or {}).get(name)
         return found if isinstance(found, str) else ""
-
-
-def _timeless(data: Any) -> Any:
-    """What an observation says, apart from when and from which text."""
-    if not isinstance(data, RulesObserved | TeamObserved):
-        return None
-    return msgspec.structs.replace(data, at="", raw="")

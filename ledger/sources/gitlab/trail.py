@@ -21,7 +21,7 @@ import msgspec
 from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import NewEvent, PullRequest
-from ledger.sources import Batch, Tools, payloads
+from ledger.sources import Batch, Tools, keyed, payloads
 from ledger.sources.gitlab import facts
 from ledger.sources.gitlab.facts import KIND
 from ledger.sources.payloads import Json, Told, number, part, parts, sha
@@ -121,7 +121,7 @@ class _Facts:
         head, at = sha(version.get("head_commit_sha")), payloads.time(version.get("created_at"))
         data = PullRequest(number=self._number, head=head, updated_at=at)
         who = facts.user(part(note or {}, "author"))
-        return payloads.pushed(told, data, before, head, at, who)
+        return keyed.pushed(told, data, before, head, at, who)
 
     # -- reviews -----------------------------------------------------------------------------------
 

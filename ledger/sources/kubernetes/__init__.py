@@ -19,7 +19,7 @@ from ledger.contents import Content
 from ledger.errors import SourceError, UsageError
 from ledger.events import NewEvent
 from ledger.jsontext import Fault
-from ledger.sources import Batch, Import, Source, Tools, looks
+from ledger.sources import Batch, Import, Source, Tools, clusters, surveys
 from ledger.sources.kubernetes.completing import Whole
 from ledger.sources.kubernetes.polling import options_from, pull
 from ledger.sources.kubernetes.telling import KIND, identity_in, news_of, observe, read_told
@@ -35,7 +35,7 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
             "no cluster is named", hint="Say with --cluster NAME which one was dumped."
         )
     whole = Whole(given.cluster, tools)
-    for modified, path in looks.in_order_of_time(given.files):
+    for modified, path in clusters.in_order_of_time(given.files):
         try:
             yield from _read_file(path, modified, whole, tools)
         except SourceError as error:
@@ -47,10 +47,10 @@ def read_files(given: Import, tools: Tools) -> Iterator[Batch]:
 
 def _read_file(path: Path, modified: str, whole: Whole, tools: Tools) -> Iterator[Batch]:
     cluster = whole.cluster
-    data = looks.read_file(path)
-    look, key = looks.open_file(KIND, cluster, data, modified, tools, read_told)
+    data = clusters.read_file(path)
+    look, key = surveys.open_file(KIND, cluster, data, modified, tools, read_told)
     identity = _identity(data)
-    events: list[NewEvent] = looks.check_identity(cluster, identity, look.at, KIND, tools)
+    events: list[NewEvent] = clusters.check_identity(cluster, identity, look.at, KIND, tools)
     contents: list[Content] = []
     done = 0
     for done, one in enumerate(dumps.objects(data), 1):
@@ -68,7 +68,7 @@ def _read_file(path: Path, modified: str, whole: Whole, tools: Tools) -> Iterato
             yield Batch(events=events, contents=contents, done=done)
             events, contents = [], []
     if look.seen:
-        survey, lists = looks.survey_of_file(look, key, identity, tools)
+        survey, lists = surveys.survey_of_file(look, key, identity, tools)
         events.append(survey)
         contents += lists
     elif not events:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.events import Identity, NewEvent
 from ledger.jsontext import clean
-from ledger.sources import Batch, Tools, looks
+from ledger.sources import Batch, Tools, clusters, surveys
 from ledger.sources.kubernetes.telling import KIND, absence_of, known_in, read_told
 from ledger.sources.looks import Look, Name
 
@@ -33,7 +33,7 @@ class Whole:
     def broken_by(self, path: Path, reason: str) -> NewEvent:
         """The gap that a file, or a part of it, cannot be read; then the files are not complete."""
         self._faults.append(f"{path.name}: {reason}")
-        return looks.file_gap(KIND, self.cluster, path, reason, self._tools)
+        return clusters.file_gap(KIND, self.cluster, path, reason, self._tools)
 
     def add(self, path: Path, key: str, look: Look, *, is_page: bool) -> None:
         """Takes in a file that was read to its end; `key` is that of its survey."""
@@ -49,7 +49,7 @@ class Whole:
         if self._faults:
             yield Batch(events=[self._refused()])
             return
-        look = looks.look_again(KIND, self.cluster, self._at, self._tools, read_told)
+        look = surveys.look_again(KIND, self.cluster, self._at, self._tools, read_told)
         events: list[NewEvent] = []
         for scope in sorted({name.scope for name in self._held}):
             known = known_in(self.cluster, scope, self._tools)
@@ -58,7 +58,7 @@ class Whole:
             if len(events) >= EVENTS_AT_ONCE:
                 yield Batch(events=events)
                 events = []
-        survey, lists = looks.stated_survey(look, self._held, self._files, person, self._tools)
+        survey, lists = surveys.stated_survey(look, self._held, self._files, person, self._tools)
         yield Batch(events=[*events, *survey], contents=lists)
 
     def _refused(self) -> NewEvent:
@@ -67,4 +67,4 @@ class Whole:
             f"the files are not complete, so nothing is said to be gone: {self._faults[0]}{more}. "
             "Hand over a whole dump with --complete again"
         )
-        return looks.gap(KIND, self.cluster, "incomplete", self._tools.redact(clean(detail)))
+        return clusters.gap(KIND, self.cluster, "incomplete", self._tools.redact(clean(detail)))

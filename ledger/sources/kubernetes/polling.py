@@ -14,7 +14,7 @@ from ledger.contents import Content
 from ledger.dumps import Json
 from ledger.errors import SourceError
 from ledger.events import ClusterSurveyed, NewEvent, ScopeCounted
-from ledger.sources import Batch, Configured, Tools, looks
+from ledger.sources import Batch, Configured, Tools, clusters, looks, surveys
 from ledger.sources.kubernetes.telling import (
     KIND,
     news_of,
@@ -69,7 +69,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 def options_from(configured: Configured) -> KubernetesOptions:
     """The options of a `[[source]]`. Raises UsageError where it names no cluster."""
-    cluster, kubeconfig, context = looks.reached_by(configured)
+    cluster, kubeconfig, context = clusters.reached_by(configured)
     settings = configured.settings
     return KubernetesOptions(
         name=configured.name,
@@ -92,7 +92,7 @@ def pull(options: KubernetesOptions, cursor: bytes, tools: Tools) -> Iterator[Ba
     before = _decode(cursor)
     with Cluster.open(options.cluster, options.kubeconfig, options.context) as cluster:
         identity = cluster.identity()
-        known = looks.check_identity(options.cluster, identity, tools.now, options.name, tools)
+        known = clusters.check_identity(options.cluster, identity, tools.now, options.name, tools)
         if known:
             yield Batch(events=known)
         poll = _Poll(options, tools, before)
@@ -114,7 +114,7 @@ class _Poll:
         self._look = Look(KIND, options.cluster, tools.now, read_told)
         self._known = {Name(*row[:4]): row[4] for row in before.seen}
         # What files told since is not remembered: it is compared with the log.
-        self._handed = looks.files_since(KIND, options.cluster, before.files, tools)
+        self._handed = surveys.files_since(KIND, options.cluster, before.files, tools)
         self._counts: dict[Scope, int] = {}  # a namespace that is empty is all of them
         self._gaps: list[str] = []
         self._anything = False
@@ -212,7 +212,7 @@ class _Poll:
         """The gaps that are new, and the survey."""
         options, at = self._options, self._look.at
         events = [
-            looks.gap(options.name, options.cluster, "unreadable", one, at)
+            clusters.gap(options.name, options.cluster, "unreadable", one, at)
             for one in self._gaps
             if one not in self._before.gaps
         ]
@@ -221,14 +221,14 @@ class _Poll:
             for (group, kind, namespace), count in sorted(self._counts.items())
         ]
         surveyed = self._before.surveyed
-        due = looks.is_survey_due(scopes, self._before.scopes, surveyed, self._tools)
+        due = surveys.is_survey_due(scopes, self._before.scopes, surveyed, self._tools)
         if due or self._anything or events:
             surveyed = at
             data = ClusterSurveyed(
                 cluster=options.cluster, identity=identity, observed_at=at, scopes=scopes
             )
             key = f"look/{part(options.name)}/{part(options.cluster)}/{at}"
-            events.append(looks.survey_event(key, options.name, data))
+            events.append(surveys.survey_event(key, options.name, data))
         cursor = self._cursor(scopes, surveyed, self._gaps, self._handed.position)
         return Batch(events=events, cursor=cursor)
 

@@ -1,266 +1,40 @@
-"""Which pull requests were approved, and what became of each review.
-
-All that bears on it may come last: a push, a rule, a team, the commit that it merged as, who is one
-person. So events only mark what has to be judged, and it is judged when the tables have caught up.
-"""
+"""One pull request, judged from the tables as they stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from ledger import approval
 from ledger.approval import Comparison, Judgement, Proposal, Review
-from ledger.events import (
-    HeadCompared,
-    Identity,
-    PersonMapped,
-    PullRequestClosed,
-    PullRequestListed,
-    PullRequestMatched,
-    PullRequestMerged,
-    PullRequestMismatched,
-    PullRequestOpened,
-    PullRequestPushed,
-    RecordedEvent,
-    RefMoved,
-    ReviewDismissed,
-    ReviewsListed,
-    ReviewSubmitted,
-    RevisionObserved,
-    RulesObserved,
-    TeamObserved,
+from ledger.events import Identity
+from ledger.projections import Context, Dropped, Row, column
+from ledger.projections.approvals.rows import (
+    ApprovalRow,
+    ComparedRow,
+    JudgedTeamRow,
+    LaterRow,
+    RulingRow,
 )
-from ledger.projections import Context, Dropped, Projection, Row, Table, column
 from ledger.projections.demanded import Demanded, demanded
 from ledger.projections.hands import Hands, People, commits_between
-from ledger.projections.links import ClaimRow
-from ledger.projections.people import PeopleVersionRow
 from ledger.projections.reviews import (
     MERGED,
     ContributorRow,
     ReportedPullRequestRow,
     ReviewListRow,
     ReviewRow,
-    commit_of,
     login_of,
 )
-from ledger.projections.rules import host_of, team_key
 from ledger.tellings import Tellings
 
-_PULLS = (PullRequestOpened, PullRequestPushed, PullRequestMerged, PullRequestClosed)
-_HEADS = ("refs/pull/", "refs/merge-requests/", "refs/pull-requests/")
-_PEOPLE, _ANEW = "people", "~"
 _PASSING = timedelta(seconds=60)
 
 
-class ApprovalRow(NamedTuple):
-    """The judgement of a pull request; `approvers` are logins, parted by a comma and a space.
-
-    `refusal` is the word for why not. `rules` is what the rules in force at the merge demanded.
-    """
-
-    repository: str
-    number: int
-    verdict: str
-    reason: str
-    refusal: str
-    approvers: str
-    approved_at: str
-    approvals: int
-    rules: str
-    evidence_position: int
-    recorded_at: str
-
-
-class RulingRow(NamedTuple):
-    """What became of a review."""
-
-    repository: str
-    number: int
-    review: str
-    counts: int
-    reason: str
-
-
-class LaterRow(NamedTuple):
-    """The judgement from a time after the merge on, when something was taken back."""
-
-    repository: str
-    number: int
-    judged_at: str
-    verdict: str
-    reason: str
-
-
-class ComparedRow(NamedTuple):
-    """How a head compares with the one that merged, as Git recomputed it."""
-
-    repository: str
-    number: int
-    reviewed: str
-    head: str
-    base: str
-    tree: str
-    head_tree: str
-    missing: str
-    evidence_position: int
-    recorded_at: str
-
-
-class JudgedRow(NamedTuple):
-    """A pull request that was judged, or is `due` to be; `asked` is who was said to be who."""
-
-    repository: str
-    number: int
-    due: int
-    asked: str
-
-
-class JudgedTeamRow(NamedTuple):
-    """A pull request whose judgement asked for the members of a team."""
-
-    host: str
-    team: str
-    repository: str
-    number: int
-
-
-class RuledRow(NamedTuple):
-    """A repository whose rules were looked at: what was merged there is `due` to be judged again."""
-
-    repository: str
-    due: int
-
-
-class SeenRow(NamedTuple):
-    """As of which state of `what` everything was judged."""
-
-    what: str
-    digest: str
-
-
-APPROVALS = Table("model_approval", ApprovalRow, key=("repository", "number"))
-RULINGS = Table(
-    "model_ruling",
-    RulingRow,
-    key=("repository", "number", "review"),
-    lookups=(("repository", "number"),),
-)
-LATER = Table(
-    "model_later_approval",
-    LaterRow,
-    key=("repository", "number", "judged_at"),
-    lookups=(("repository", "number"),),
-)
-COMPARED = Table(
-    "model_compared_head",
-    ComparedRow,
-    key=("repository", "number", "reviewed", "head", "base", "tree"),
-    lookups=(("repository", "number"),),
-)
-JUDGED = Table("model_judged", JudgedRow, key=("repository", "number"), lookups=(("due",),))
-JUDGED_TEAMS = Table(
-    "model_judged_team",
-    JudgedTeamRow,
-    key=("host", "team", "repository", "number"),
-    lookups=(("host", "team"),),
-)
-RULED = Table("model_ruled", RuledRow, key=("repository",), lookups=(("due",),))
-SEEN = Table("model_judged_as_of", SeenRow, key=("what",))
-
-
-def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
-    data = recorded.data
-    if isinstance(data, _PULLS):
-        yield from _due(context, data.repository, data.pull_request.number)
-    elif isinstance(data, PullRequestListed | ReviewSubmitted | ReviewDismissed | ReviewsListed):
-        yield from _due(context, data.repository, data.number)
-    elif isinstance(data, HeadCompared):
-        yield from _compared(recorded, data, context)
-        yield from _due_if_told(context, data.repository, data.number)
-    elif isinstance(data, RevisionObserved | PullRequestMatched | PullRequestMismatched):
-        for claim in context.find(ClaimRow, repository=data.repository, commit_sha=data.commit):
-            yield from _due_if_told(context, data.repository, claim.number)
-    elif isinstance(data, RefMoved) and data.ref.startswith(_HEADS):
-        yield from _due_if_told(context, data.repository, int(data.ref.split("/")[2]))
-    elif isinstance(data, RulesObserved):
-        ruled = context.get(RuledRow, data.repository)
-        if ruled is None or not ruled.due:
-            yield RuledRow(data.repository, 1)
-    elif isinstance(data, PersonMapped):
-        yield SeenRow(_PEOPLE, _ANEW)
-    elif isinstance(data, TeamObserved):
-        asked = {"host": host_of(data.forge), "team": team_key(data.team)}
-        for team in context.find(JudgedTeamRow, **asked):
-            yield from _due(context, team.repository, team.number)
-
-
-def _due(context: Context, repository: str, number: int) -> Iterable[Row]:
-    known = context.get(JudgedRow, repository, number)
-    if known is None or not known.due:
-        yield JudgedRow(repository, number, 1, "")
-
-
-def _due_if_told(context: Context, repository: str, number: int) -> Iterable[Row]:
-    if context.get(ReportedPullRequestRow, repository, number) is not None:
-        yield from _due(context, repository, number)
-
-
-def _compared(recorded: RecordedEvent, data: HeadCompared, context: Context) -> Iterable[Row]:
-    row = ComparedRow(
-        repository=data.repository,
-        number=data.number,
-        reviewed=data.reviewed,
-        head=data.head,
-        base=data.base,
-        tree=data.tree,
-        head_tree=data.head_tree,
-        missing=data.missing,
-        evidence_position=recorded.position,
-        recorded_at=recorded.recorded_at,
-    )
-    known = context.get(ComparedRow, *row[:6])
-    if known is None or _tells_more(row) > _tells_more(known):
-        yield row
-
-
-def _tells_more(row: ComparedRow) -> tuple[bool, str, str]:
-    """More where nothing was missing; between others the order of arrival must not decide."""
-    return not row.missing, row.missing, row.head_tree
-
-
-# -- judging -----------------------------------------------------------------------------------------
-
-
-def settle(context: Context) -> Iterable[Row]:
-    due = list(context.find(JudgedRow, due=1))
-    people = context.get(PeopleVersionRow, _PEOPLE)
-    seen = context.get(SeenRow, _PEOPLE)
-    if people is not None and people.digest != (seen.digest if seen else ""):
-        anew = seen is not None and seen.digest == _ANEW
-        due += [
-            row
-            for row in context.find(JudgedRow, due=0)
-            if anew or not People.would_say(context, row.asked)
-        ]
-        yield SeenRow(_PEOPLE, people.digest)
-    ruled = {row.repository: row for row in context.find(RuledRow, due=1)}
-    if ruled:
-        due += [row for row in context.find(JudgedRow, due=0) if row.repository in ruled]
-        yield from (row._replace(due=0) for row in ruled.values())
-    for row in dict.fromkeys(due):
-        judge = _Judge(context, row.repository, row.number)
-        yield from judge.rows()
-        judged = row._replace(due=0, asked=judge.asked)
-        if judged != row:
-            yield judged
-
-
-class _Judge:
-    """One pull request, judged from the tables as they stand."""
+class Judge:
+    """One pull request before the judge; `rows` gives what became of it and differs from the tables."""
 
     def __init__(self, context: Context, repository: str, number: int) -> None:
         self._context = context
@@ -377,7 +151,7 @@ class _Judge:
 
     def _proposal(self, pull: ReportedPullRequestRow, reviews: Sequence[Review]) -> Proposal:
         told = Tellings(pull.told)
-        head = commit_of(told, "merged_head" if pull.state == MERGED else "head")
+        head = told.commit("merged_head" if pull.state == MERGED else "head")
         equals = self._equals(head)
         between = frozenset[str]()
         for one in reviews:
@@ -470,28 +244,3 @@ def _comparison(row: ComparedRow) -> Comparison:
         )
     how = "gives another tree" if row.tree else "conflicts"
     return Comparison(False, f"merging what was approved into the base {how}")
-
-
-PROJECTION = Projection(
-    name="approvals",
-    version=1,
-    tables=(APPROVALS, RULINGS, LATER, COMPARED, JUDGED, JUDGED_TEAMS, RULED, SEEN),
-    handles=(
-        *_PULLS,
-        PullRequestListed,
-        ReviewSubmitted,
-        ReviewDismissed,
-        ReviewsListed,
-        HeadCompared,
-        RevisionObserved,
-        PullRequestMatched,
-        PullRequestMismatched,
-        RefMoved,
-        PersonMapped,
-        RulesObserved,
-        TeamObserved,
-    ),
-    project=project,
-    after=("reviews", "pull_requests", "people", "rules", "code_owners", "revisions", "commits"),
-    settle=settle,
-)
