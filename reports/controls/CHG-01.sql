@@ -1,5 +1,5 @@
 -- id: CHG-01
--- version: 1
+-- version: 2
 -- title: Every applied change was approved by someone other than its author
 -- criteria: SOC 2 CC8.1; ISO/IEC 27001:2022 A.8.32; ISO/IEC 27001:2022 A.5.3; PCI DSS 4.0.1 6.5.1;
 --   NIST SP 800-53 CM-3; NIST SP 800-53 AC-5

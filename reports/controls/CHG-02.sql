@@ -1,5 +1,5 @@
 -- id: CHG-02
--- version: 1
+-- version: 2
 -- title: No tracked branch was changed by a direct push
 -- criteria: SOC 2 CC8.1; NIST SP 800-53 CM-5(1); PCI DSS 4.0.1 6.5.1; SLSA v1.2 Source L3
 -- population: Every mainline revision of every tracked branch that landed in the period, also those that the
