@@ -566,6 +566,22 @@ PEOPLE = st.dictionaries(
 LATER = st.sampled_from(["", at(65), at(90)])
 
 
+def test_who_is_one_person_is_known_of_a_login_in_any_case() -> None:
+    pull = Proposal(author="ann", contributors=frozenset({"Bob"}), head=HEAD, merged_at=at(60))
+    alone = Review(review="1", reviewer="bob", state=APPROVED, commit=HEAD, submitted_at=at(50))
+    for people in ({}, {"bob": "p"}):
+        assert judge(pull, [alone], people=people).refusal == "contributor"
+
+
+def test_a_request_for_changes_that_stood_at_the_merge_stands_though_it_is_dismissed_later() -> (
+    None
+):
+    asked = replace(review("carol", "changes_requested"), dismissed=True, dismissed_at=at(61))
+    for judged_at in ("", at(65)):
+        judged = judge(replace(PULL, judged_at=judged_at), [review("bob"), asked])
+        assert judged.refusal == "changes_requested"
+
+
 @given(PULLS, REVIEWS, RULES, PEOPLE, LATER)
 def test_a_demand_a_joining_and_a_later_look_only_ever_take_approvals_away(
     pull: Proposal, reviews: list[Review], rules: Rules, people: dict[str, str], later: str

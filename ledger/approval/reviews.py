@@ -39,11 +39,18 @@ class Reviews:
         self._last = {
             person(one.reviewer): one for one in self._heard(ordered) if self._is_opinion(one)
         }
+        # What stood at the merge stood then, whatever came later.
+        self._last_by_merge = {
+            person(one.reviewer): one
+            for one in ordered
+            if self._is_opinion(one) and not self._after_merge(one.submitted_at)
+        }
         self._author = self.who(proposal.author)
 
     def who(self, login: str) -> str:
         """The person of a login."""
-        return self._people.get(login) or person(login)
+        folded = person(login)
+        return self._people.get(login) or self._people.get(folded) or folded
 
     def _heard(self, ordered: Sequence[Review]) -> Iterable[Review]:
         """Without those after the merge that take nothing back: no approval, no request lifted since."""
@@ -76,7 +83,10 @@ class Reviews:
         return bool(self._until) and at > self._until
 
     def _dismissed(self, one: Review) -> bool:
-        return one.dismissed and not self._too_late(one.dismissed_at)
+        """What was asked for by the merge stood then, even if that was dismissed since."""
+        asked = one.state == CHANGES_REQUESTED and not self._after_merge(one.submitted_at)
+        late = self._after_merge if asked else self._too_late
+        return one.dismissed and not late(one.dismissed_at)
 
     def refusal(self, one: Review) -> str:
         """Why a review is no approval of anybody's work, as `word: sentence`; empty where it is one."""
@@ -87,7 +97,9 @@ class Reviews:
             return "after_merge: given after the merge"
         if self._dismissed(one):
             return f"dismissed: {one.dismissed_at or 'the forge does not tell when'}"
-        superseded = self._is_opinion(one) and self._last.get(person(one.reviewer)) != one
+        by_merge = asks and not self._after_merge(one.submitted_at)
+        last = self._last_by_merge if by_merge else self._last
+        superseded = self._is_opinion(one) and last.get(person(one.reviewer)) != one
         if asks:
             return (
                 f"{CHANGES_REQUESTED}: {_LATER}" if superseded else self._no_access(one) or STANDS
