@@ -91,3 +91,16 @@ def test_refs_are_left_to_git_while_somebody_else_writes_them(tmp_path: Path) ->
     (mirror.path / "packed-refs.lock").touch()
 
     assert not write_packed(mirror.path, {"refs/heads/main": "0" * 40})
+
+
+def test_many_fetched_refs_stand_in_one_file(
+    repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.gitio._MANY_REFS", 1)
+    mirror = Mirror(tmp_path / "mirror")
+    refs = refs_of(repo)
+
+    mirror.fetch(repo.url, list(refs))
+
+    assert not [file for file in (mirror.path / "refs").rglob("*") if file.is_file()]
+    assert len(mirror.refs()) == len(refs)

@@ -50,6 +50,7 @@ __all__ = [
 _HEADS = "refs/heads/"
 _WHOLE = ("HEAD", "config", "objects", "refs")
 _PATIENCE = 30.0  # seconds for a git to end that outlived the run that started it
+_MANY_REFS = 500
 T = TypeVar("T")
 _FETCH = (
     "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--no-recurse-submodules",
@@ -130,6 +131,8 @@ class Mirror:
         self._write(
             lambda handle: run(self.path, arguments, stdin=specs, isolated=False, holding=handle)
         )
+        if len(refs) > _MANY_REFS:  # each a file otherwise, which every later look at them opens
+            self._write(lambda handle: run(self.path, ["pack-refs", "--all"], holding=handle))
 
     def fetch_commits(self, url: str, commits: Sequence[str], tries: int) -> dict[str, str]:
         """Tries to bring commits that no ref of the remote leads to; they are kept for good.
