@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import queue
 import signal
@@ -36,6 +37,8 @@ def start_apart(process: BaseProcess) -> None:
 def deaf_to_interrupts() -> None:
     """Within such a process: the one that started it decides when it ends, and its own children end then."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    # While it ends there is nothing left to end in order, and an exception has nowhere to go.
+    atexit.register(signal.signal, signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 

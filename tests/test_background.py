@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -55,3 +57,18 @@ def test_work_that_is_not_wanted_any_more_ends_with_its_process() -> None:
     work.close()
     with pytest.raises(LedgerError, match="the other process ended"):
         list(work)
+
+
+ENDING = """
+import atexit, os, signal
+from ledger.background import deaf_to_interrupts
+atexit.register(os.kill, os.getpid(), signal.SIGTERM)  # runs after what is registered later
+deaf_to_interrupts()
+"""
+
+
+def test_a_process_that_is_ended_while_it_ends_says_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stderr == ""
