@@ -1336,13 +1336,14 @@ def test_the_queries_of_a_session_see_one_state(database_url: str) -> None:
         assert one.query(count).rows == [(1,)]
 
 
+@pytest.mark.parametrize("length", [1, 30_000], ids=["short", "longer than a pipe holds"])
 def test_a_child_process_that_dies_is_an_error(
-    sqlite_ledger: str, monkeypatch: pytest.MonkeyPatch
+    sqlite_ledger: str, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    """No answer is not an empty answer."""
+    """No answer is not an empty answer, and a question that is never read is no other error."""
     monkeypatch.setattr(sqlite_child, "__file__", "/no/such/script")
     with pytest.raises(QueryError, match="ended without an answer"):
-        query(sqlite_ledger, "select 1", CONTRACT)
+        query(sqlite_ledger, f"select '{'é' * length}'", CONTRACT)
 
 
 def test_asking_imports_neither_sqlalchemy_nor_more_than_needed() -> None:
