@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+
+import msgspec
 
 from ledger.events import Identity, Signature, Trailer
 
@@ -39,12 +40,11 @@ _MERGED = re.compile(r"^Merge pull request #([1-9][0-9]{0,8}) from ")
 _MERGE_REQUEST = re.compile(r"^See merge request \S*!([1-9][0-9]{0,8})\s*$", re.MULTILINE)
 
 
-@dataclass(slots=True)
-class CommitObject:
+class CommitObject(msgspec.Struct, array_like=True):
     """The parts of a commit object. Times are UTC text, empty where unreadable."""
 
     tree: str = ""
-    parents: list[str] = field(default_factory=list)
+    parents: list[str] = []
     author: Identity = Identity()
     authored_at: str = ""
     author_zone: str = ""
@@ -54,7 +54,7 @@ class CommitObject:
     encoding: str = ""
     signature: Signature | None = None
     message: str = ""
-    claims: list[str] = field(default_factory=list)
+    claims: list[str] = []
 
 
 def read_commit(raw: bytes) -> CommitObject:

@@ -9,29 +9,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ledger import mapping, redaction, registry
-from ledger.background import Background
+from ledger import mapping, registry
 from ledger.clock import utc_now
 from ledger.config import Settings, SourceSettings, read_key
-from ledger.contents import DIGEST_SIZE, PIECES, Content, digest_text, pack
-from ledger.documents import Documents
 from ledger.errors import SourceError, UsageError
 from ledger.events import (
     CollectorGap,
     NewEvent,
 )
-from ledger.preparing import Orders, Preparer
-from ledger.projector import Projector
 from ledger.reconciling import reconciling
-from ledger.sources import Batch, Configured, Import, Source, Stored, Tools
+from ledger.sources import Batch, Configured, Import, Source, Tools
 from ledger.store import Store
 from ledger.store.guards import check_guards
 from ledger.store.inbox import Inbox
 from ledger.store.turns import turn
+
+if TYPE_CHECKING:
+    from ledger.background import Background
+    from ledger.workbench import Workbench
 
 MOST_WORKERS = 2
 PAUSE = 0.2  # seconds between two looks whether a source is free
@@ -158,24 +157,42 @@ class _Run:
         self._clock = clock
         self._progress = progress
         self._survey = survey
-        self._sources = registry.sources()
+        self._project = project
         self._key = read_key(settings)
-        self._patterns = redaction.compile_patterns(settings.redaction.patterns)
-        parsers = registry.parsers()
-        self._documents = Documents(lambda: parsers, store.content)
         self._appended = 0
-        self._projector = (
-            Projector(store, registry.projections(), self._documents) if project else None
-        )
-        orders = Orders(self._key, tuple(settings.redaction.patterns), project)
         # With two cores, too: the others rest while this one appends, and it while they prepare.
         suits = 1 + MOST_WORKERS if (os.cpu_count() or 1) > 1 else 1
         self._processes = processes or suits
-        self._preparer = Preparer(orders, parsers, self._documents, processes=self._processes)
+        self._made: Workbench | None = None
         self._background: list[Background[Any]] = []
+        if settings.redaction.patterns:
+            self._bench()  # a pattern that is no good is told before anything is read
+
+    def _bench(self) -> Workbench:
+        """What is needed where something is to be recorded, and not before."""
+        if self._made is None:
+            from ledger.workbench import Workbench  # noqa: PLC0415 (0.1 s, for nothing mostly)
+
+            self._made = Workbench(
+                self._settings,
+                self._store,
+                self._key,
+                processes=self._processes,
+                project=self._project,
+            )
+        return self._made
+
+    def _later(self, tool: str) -> Callable[..., Any]:
+        """A method of the workbench, which is made when the first of them is called."""
+
+        def call(*arguments: Any) -> Any:
+            return getattr(self._bench(), tool)(*arguments)
+
+        return call
 
     def close(self) -> None:
-        self._preparer.close()
+        if self._made is not None:
+            self._made.close()
         for one in self._background:
             one.close()
 
@@ -186,8 +203,16 @@ class _Run:
 
     def catch_up(self) -> None:
         """Projects what a run recorded that then broke off, or that was to leave it for later."""
-        if self._projector is not None:
-            self._projector.catch_up()
+        if self._project and not self._is_projected():
+            self._bench().project()
+
+    def _is_projected(self) -> bool:
+        """Whether the tables are those of this program, and know all that is recorded."""
+        states = self._store.states()
+        size = self._store.head().size
+        return registry.is_current(states) and all(
+            one.failure or one.checkpoint == size for one in states
+        )
 
     def map_configured(self) -> None:
         """Records what the configuration says otherwise than it was recorded last."""
@@ -201,8 +226,7 @@ class _Run:
         after all others."""
         outcomes: dict[str, Outcome] = {}
         said: set[str] = set()
-        kinds = {name for name, plan in self._sources.items() if plan.last}
-        in_turn = sorted(wanted, key=lambda one: one.kind in kinds)
+        in_turn = sorted(wanted, key=self._comes_last)
         while left := [one for one in in_turn if one.name not in outcomes]:
             before = len(outcomes)
             for one in left:
@@ -218,6 +242,11 @@ class _Run:
                 time.sleep(PAUSE)
         return [outcomes[one.name] for one in wanted]
 
+    @staticmethod
+    def _comes_last(source: SourceSettings) -> bool:
+        plan = registry.source(source.kind)
+        return plan is not None and plan.last
+
     def read(self, source: SourceSettings) -> Outcome:
         """Reads one source to its end."""
         now = self._clock()
@@ -232,7 +261,7 @@ class _Run:
                 )
             options = plan.options(self._configured(source))
             if not reading.cursor:
-                self._preparer.expect_much()
+                self._bench().expect_much()
             batches = 0
             with reconciling(plan, self._settings.database_url) as reconciler:
                 for batch in plan.pull(options, reading.cursor, self._tools(now)):
@@ -246,11 +275,13 @@ class _Run:
             if not batches:
                 self._store.touch(source.name, now)
         except (SourceError, UsageError) as error:
-            failure = redaction.redact_text(error.message, self._key, patterns=self._patterns)
+            failure = self._bench().redact(error.message)
             self._note_failure(source, now, reading.succeeded_at, failure)
             return Outcome(source.name, appended, failure, error.hint)
-        stopped = tuple(self._projector.failures) if self._projector else ()
-        return Outcome(source.name, appended, stopped=stopped)
+        return Outcome(source.name, appended, stopped=self._stopped())
+
+    def _stopped(self) -> tuple[str, ...]:
+        return self._made.stopped if self._made is not None else ()
 
     def _is_recorded(self, key: str) -> bool:
         return self._store.find(key) is not None
@@ -264,9 +295,9 @@ class _Run:
 
     def read_files(self, kind: str, given: Import) -> Outcome:
         """Records what files tell."""
-        reads = sorted(name for name, one in self._sources.items() if one.read is not None)
-        plan = self._sources.get(kind)
+        plan = registry.source(kind)
         if plan is None or plan.read is None:
+            reads = sorted(name for name, one in registry.sources().items() if one.read is not None)
             raise UsageError(
                 f"nothing reads files of kind {kind!r}", hint=f"Known: {', '.join(reads)}."
             )
@@ -276,17 +307,16 @@ class _Run:
         for batch in plan.read(given, self._tools(self._clock())):
             appended += self._append(batch, kind)
             self._progress(kind, batch)
-        stopped = tuple(self._projector.failures) if self._projector else ()
-        return Outcome(kind, appended, stopped=stopped)
+        return Outcome(kind, appended, stopped=self._stopped())
 
     def record(self, source: str, tell: Callable[[Tools], Batch]) -> int:
         """Records what one call of `tell` gives."""
         return self._append(tell(self._tools(self._clock())), source)
 
     def _plan(self, source: SourceSettings) -> Source:
-        plan = self._sources.get(source.kind)
+        plan = registry.source(source.kind)
         if plan is None:
-            known = ", ".join(sorted(self._sources))
+            known = ", ".join(sorted(registry.sources()))
             raise SourceError(
                 f"source {source.name}: unknown kind {source.kind!r}", hint=f"Known: {known}."
             )
@@ -303,13 +333,13 @@ class _Run:
         )
 
     def _tools(self, now: str) -> Tools:
-        key, patterns = self._key, self._patterns
         return Tools(
             now=now,
-            prepare=self._preparer.prepare,
-            redact=lambda text: redaction.redact_text(text, key, patterns=patterns),
-            fingerprint=lru_cache(10_000)(lambda value: redaction.fingerprint(key, value)),
-            store=self._make_ready,
+            prepare=self._later("prepare"),
+            heads=self._later("heads"),
+            redact=self._later("redact"),
+            fingerprint=lru_cache(10_000)(self._later("fingerprint")),
+            store=self._later("make_ready"),
             repository=self._settings.repository,
             survey=self._survey,
             told=self._store.told,
@@ -322,14 +352,10 @@ class _Run:
     def _meanwhile(self, work: Callable[..., Iterator[Any]], *arguments: Any) -> Iterable[Any]:
         if self._processes == 1:
             return work(*arguments)
+        from ledger.background import Background  # noqa: PLC0415 (only where there is much to do)
+
         self._background.append(Background(work, *arguments))
         return self._background[-1]
-
-    def _make_ready(self, name: str, data: bytes) -> Stored:
-        redacted = redaction.redact(name, data, self._key, patterns=self._patterns)
-        content = pack(redacted.data)
-        secret = bool(redacted.findings)
-        return Stored(digest_text(content.digest), [content], secret)
 
     def _append(self, batch: Batch, source: str) -> int:
         recorded = self._store.append(
@@ -339,22 +365,10 @@ class _Run:
             kept=batch.contents,
             cursor=batch.cursor,
         )
-        if self._projector is not None:
-            self._note_pieces(batch.contents)
-            self._projector.catch_up(recorded)
+        if self._project and (recorded or batch.contents):
+            self._bench().project(recorded, batch.contents)
         self._appended += len(recorded)
         return len(recorded)
-
-    def _note_pieces(self, kept: Sequence[Content]) -> None:
-        assert self._projector is not None
-        workspace = self._projector.workspace
-        for one in kept:
-            if one.kind == PIECES:
-                size = DIGEST_SIZE
-                pieces = [one.data[at : at + size] for at in range(0, len(one.data), size)]
-                workspace.note_pieces(one.digest, pieces)
-            else:
-                workspace.note_pieces(one.digest, [one.digest])
 
     def _note_failure(
         self, source: SourceSettings, now: str, succeeded_at: str, failure: str
@@ -379,7 +393,9 @@ def rebuild(
 
     Gives the position reached. Readers see the old tables until the swap, which is one transaction.
     """
-    from ledger.store import schema  # noqa: PLC0415 (only a rebuild needs it)
+    from ledger.documents import Documents  # noqa: PLC0415 (only a rebuild needs them here)
+    from ledger.projector import Projector  # noqa: PLC0415
+    from ledger.store import schema  # noqa: PLC0415
 
     projections = registry.projections()
     suffix = "__next"

@@ -22,15 +22,16 @@ import msgspec
 
 from ledger import contents
 from ledger.background import deaf_to_interrupts, ended_early, start_apart
+from ledger.commits import named_pull_request, read_commit, trailers
 from ledger.comparing import FieldText, Shape, compare, shape
 from ledger.contents import Content
 from ledger.documents import Documents, Pair, Parsed
 from ledger.errors import LedgerError
 from ledger.gitio import Mirror
 from ledger.parsers import Parser, choose
-from ledger.redaction import Patterns, compile_patterns, redact
+from ledger.redaction import Patterns, compile_patterns, redact, redact_text
 from ledger.resources import Resource
-from ledger.sources import Kept, Prepared, Promise
+from ledger.sources import CommitHead, Heads, Kept, Prepared, Promise
 
 MAX_TEXT = 10_000_000
 MANY = 300
@@ -48,6 +49,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     contents: list[Content]
     shapes: list[tuple[str, bytes, list[Shape]]]
     compared: list[tuple[Pair, list[FieldText] | None]]
+    heads: list[CommitHead | None] = []
     failure: str = ""
 
 
@@ -55,13 +57,14 @@ class Request(msgspec.Struct, frozen=True, array_like=True):
     """Blobs to make ready; `keep` is false where only secrets are looked for.
 
     `pairs` are (path, blob before, blob after), empty where there was none, whose difference will
-    be asked for.
+    be asked for. `commits` are objects to read, whatever else is asked.
     """
 
     mirror: str
     blobs: list[tuple[str, str]]
     keep: bool
     pairs: list[tuple[str, str, str]]
+    commits: list[str] = []
 
 
 class Orders(msgspec.Struct, frozen=True, array_like=True):
@@ -86,7 +89,9 @@ class Workshop:
         self._parsed = Parsed(at_hand=8_000_000, compact=20_000_000)
         self._differed: OrderedDict[Pair, None] = OrderedDict()
         self._readers = ExitStack()
-        self._open: dict[str, Callable[[Sequence[str]], Iterator[bytes | None]]] = {}
+        self._open: dict[
+            tuple[str, int | None], Callable[[Sequence[str]], Iterator[bytes | None]]
+        ] = {}
 
     def close(self) -> None:
         """Ends the processes that read objects."""
@@ -102,14 +107,26 @@ class Workshop:
         if self._parse:
             for path, before, after in request.pairs:
                 self._compare(read, path, before, after, answer)
+        if request.commits:
+            raws = self._reader(request.mirror, most=None)(request.commits)
+            answer.heads.extend(None if raw is None else self._head(raw) for raw in raws)
         return answer
 
-    def _reader(self, mirror: str) -> Callable[[Sequence[str]], Iterator[bytes | None]]:
-        reader = self._open.get(mirror)
+    def _reader(
+        self, mirror: str, most: int | None = MAX_TEXT
+    ) -> Callable[[Sequence[str]], Iterator[bytes | None]]:
+        reader = self._open.get((mirror, most))
         if reader is None:
-            reader = self._readers.enter_context(Mirror(Path(mirror)).objects(MAX_TEXT))
-            self._open[mirror] = reader
+            reader = self._readers.enter_context(Mirror(Path(mirror)).objects(most))
+            self._open[mirror, most] = reader
         return reader
+
+    def _head(self, raw: bytes) -> CommitHead:
+        commit = read_commit(raw)
+        names = named_pull_request(commit.message) is not None
+        commit.message = redact_text(commit.message, self._key, patterns=self._patterns)
+        digest = "sha256:" + hashlib.sha256(raw).hexdigest()
+        return CommitHead(commit, digest, trailers(commit.message), names)
 
     def _blob(self, path: str, oid: str, data: bytes | None, keep: bool, answer: Answer) -> Kept:
         if data is None:
@@ -295,6 +312,26 @@ class Preparer:
             return lambda: self._deliver(self._workshop.answer(request))
         return self._deal(mirror, blobs, keep, pairs)
 
+    def heads(self, mirror: Path, commits: Sequence[str]) -> Heads:
+        """Asks for commit objects; call what it gives for them, in the order of asking."""
+        if not self._workers:
+            request = Request(str(mirror), [], True, [], list(commits))
+            return lambda: self._workshop.answer(request).heads
+        share = -(-len(commits) // len(self._workers))
+        numbers = [
+            worker.ask(
+                Request(str(mirror), [], True, [], list(commits[at * share : (at + 1) * share]))
+            )
+            for at, worker in enumerate(self._workers)
+        ]
+
+        def gather() -> list[CommitHead | None]:
+            workers = zip(self._workers, numbers, strict=True)
+            answers = [_checked(worker.answer(number)) for worker, number in workers]
+            return [head for answer in answers for head in answer.heads]
+
+        return gather
+
     def expect_much(self) -> None:
         """Starts the other processes, where there may be any."""
         if not self._workers:
@@ -333,7 +370,7 @@ class Preparer:
 
     def _gather(self, dealt: Sequence[int], numbers: Sequence[int]) -> Prepared:
         workers = zip(self._workers, numbers, strict=True)
-        answers = [self._deliver(worker.answer(number)) for worker, number in workers]
+        answers = [self._deliver(_checked(worker.answer(number))) for worker, number in workers]
         kept = [iter(answer.kept) for answer in answers]
         return Prepared(
             [next(kept[hand]) for hand in dealt],
@@ -341,8 +378,6 @@ class Preparer:
         )
 
     def _deliver(self, answer: Answer) -> Prepared:
-        if answer.failure:
-            raise LedgerError(f"preparing contents failed: {answer.failure}")
         for parser, piece, shapes in answer.shapes:
             self._documents.warm(parser, piece, shapes)
         for pair, compared in answer.compared:
@@ -354,6 +389,12 @@ class Preparer:
         self._workshop.close()
         for worker in self._workers:
             worker.close()
+
+
+def _checked(answer: Answer) -> Answer:
+    if answer.failure:
+        raise LedgerError(f"preparing contents failed: {answer.failure}")
+    return answer
 
 
 class _Worker:
@@ -430,7 +471,7 @@ def serve(pipe: Pipe, orders: bytes) -> None:
             try:
                 answer = workshop.answer(request)
             except Exception as error:  # noqa: BLE001 (told to the parent, which raises it)
-                answer = Answer([], [], [], [], f"{type(error).__name__}: {error}")
+                answer = Answer([], [], [], [], failure=f"{type(error).__name__}: {error}")
             pipe.send_bytes(msgspec.msgpack.encode(answer))
     except (EOFError, OSError):
         pass

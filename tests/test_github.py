@@ -265,6 +265,7 @@ def tools(*sources: SourceSettings) -> Tools:
     return Tools(
         now="2026-11-21T00:00:00Z",
         prepare=prepare,
+        heads=prepare,
         redact=lambda text: redaction.redact_text(text, KEY),
         fingerprint=lambda value: redaction.fingerprint(KEY, value),
         store=store,

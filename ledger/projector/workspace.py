@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -33,7 +34,7 @@ class Workspace:
             table.row: Cache(store, table, suffix) for one in projections for table in one.tables
         }
         self._puts = {row: cache.put for row, cache in self._caches.items()}
-        self._recent: dict[int, RecordedEvent] = {}
+        self._recent: OrderedDict[int, RecordedEvent] = OrderedDict()
         self._lists: dict[bytes, list[bytes]] = {}
         self.at = -1
 
@@ -72,9 +73,9 @@ class Workspace:
 
     def remember(self, events: Iterable[RecordedEvent], before: int) -> None:
         """Keeps the events of a batch at hand, and the last `before` of those kept so far."""
-        kept = dict(list(self._recent.items())[-before:])
-        kept.update((one.position, one) for one in events)
-        self._recent = kept
+        while len(self._recent) > before:
+            self._recent.popitem(last=False)
+        self._recent.update((one.position, one) for one in events)
 
     def pieces(self, digest: str) -> list[bytes]:
         raw = bytes.fromhex(digest[7:])

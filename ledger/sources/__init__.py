@@ -15,8 +15,9 @@ from typing import Any
 
 import msgspec
 
+from ledger.commits import CommitObject
 from ledger.contents import Content
-from ledger.events import Event, Identity, NewEvent, RecordedEvent
+from ledger.events import Event, Identity, NewEvent, RecordedEvent, Trailer
 
 
 class Kept(msgspec.Struct, frozen=True, array_like=True):
@@ -35,6 +36,22 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 Promise = Callable[[], Prepared]
+
+
+class CommitHead(msgspec.Struct, frozen=True, array_like=True):
+    """A commit object made ready to be told: its message is redacted.
+
+    `digest` is the SHA-256 of its bytes, `trailers` are those of the redacted message, and
+    `names_pull_request` says whether the message names one that it lands.
+    """
+
+    commit: CommitObject
+    digest: str
+    trailers: list[Trailer]
+    names_pull_request: bool
+
+
+Heads = Callable[[], list[CommitHead | None]]
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -73,10 +90,12 @@ class Tools:
 
     `prepare(mirror, [(path, blob id)], keep, pairs)` redacts and packs blobs, perhaps in another
     process; call its promise for the answer. `pairs` are (path, blob before, blob after) whose
-    difference will be asked for later. `fingerprint` is the keyed digest that stands for secrets.
-    `store(name, data)` redacts a text as a file of that name would be and packs it; append its
-    contents with the event that holds its digest. `repository` gives the name in `ledger.toml` of a
-    Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if there is none.
+    difference will be asked for later. `heads(mirror, commits)` likewise reads commit objects, None for
+    one that is missing; promises are called in the order of asking. `fingerprint` is the keyed digest
+    that stands for secrets. `store(name, data)` redacts a text as a file of that name would be and packs
+    it; append its contents with the event that holds its digest. `repository` gives the name in
+    `ledger.toml` of a Git URL or of a forge's full name with its host (`github.com/acme/infra`), empty if
+    there is none.
     `told(prefix)` gives the recorded events whose key begins with `prefix`, which ends in a slash, in order
     of position: for sources that record only what differs from what they told before. `since(position,
     stream, types)` gives the events of some types that were recorded of a stream from a position on, and
@@ -90,6 +109,7 @@ class Tools:
     prepare: Callable[
         [Path, Sequence[tuple[str, str]], bool, Sequence[tuple[str, str, str]]], Promise
     ]
+    heads: Callable[[Path, Sequence[str]], Heads]
     redact: Callable[[str], str]
     fingerprint: Callable[[bytes], str]
     store: Callable[[str, bytes], Stored]

@@ -32,6 +32,7 @@ def bare_tools() -> Tools:
     return Tools(
         now="2026-03-01T12:00:00Z",
         prepare=nothing,
+        heads=nothing,
         redact=lambda text: text,
         fingerprint=lambda value: value.hex(),
         store=lambda _name, _data: Stored("sha256:" + "0" * 64, []),

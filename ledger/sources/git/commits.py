@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from ledger.commits import CommitObject, named_pull_request, read_commit, trailers
 from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import CommitObserved, FileChange, FileSide, NewEvent
 from ledger.gitio import NULL_MODE, Mirror, RawChange, RawCommit
-from ledger.sources import Kept, Promise
+from ledger.sources import CommitHead, Heads, Kept, Promise
 from ledger.sources.git.state import Pull, text_path
 
 SUBMODULE = "160000"
@@ -56,41 +54,41 @@ def tell_commits(
     if not tips:
         return
     known = _PatchIds(iter(patches))
-    waiting: deque[tuple[list[RawCommit], list[_Request]]] = deque()
-    with state.mirror.objects() as read:
+    waiting: deque[tuple[list[RawCommit], list[_Request], Heads]] = deque()
 
-        def tell() -> Iterator[tuple[list[NewEvent], list[Content]]]:
-            commits, requests = waiting.popleft()
-            contents: list[Content] = []
-            for request in requests:
-                if (
-                    len(contents) >= MOST_ASKED
-                ):  # of a huge commit: kept before the event that names them
-                    yield [], contents
-                    contents = []
-                contents += _receive(state, request)
-            raws = read([one.commit for one in commits])
-            heads = [_head(state, one, raw) for one, raw in zip(commits, raws, strict=True)]
-            if mainline:
-                known.know(_wanted_patches(state, commits, heads, mainline))
-            events = [
-                _commit_event(state, one, head, one.commit in mainline, known)
-                for one, head in zip(commits, heads, strict=True)
-            ]
-            state.done += len(commits)
-            _forget(state, [commit for later, _ in waiting for commit in later])
-            yield events, contents
+    def tell() -> Iterator[tuple[list[NewEvent], list[Content]]]:
+        commits, requests, asked = waiting.popleft()
+        contents: list[Content] = []
+        for request in requests:
+            if (
+                len(contents) >= MOST_ASKED
+            ):  # of a huge commit: kept before the event that names them
+                yield [], contents
+                contents = []
+            contents += _receive(state, request)
+        heads = [_held(state, one, head) for one, head in zip(commits, asked(), strict=True)]
+        if mainline:
+            known.know(_wanted_patches(state, commits, heads, mainline))
+        events = [
+            _commit_event(state, one, head, one.commit in mainline, known)
+            for one, head in zip(commits, heads, strict=True)
+        ]
+        state.done += len(commits)
+        _forget(state, [commit for later, _, _ in waiting for commit in later])
+        yield events, contents
 
-        for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
-            waiting.append((commits, _ask(state, commits, mainline)))
-            if len(waiting) > AHEAD:
-                yield from tell()
-        while waiting:
+    for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
+        requests = _ask(state, commits, mainline)
+        heads = state.tools.heads(state.options.mirror, [one.commit for one in commits])
+        waiting.append((commits, requests, heads))
+        if len(waiting) > AHEAD:
             yield from tell()
+    while waiting:
+        yield from tell()
 
 
 def _wanted_patches(
-    state: Pull, commits: list[RawCommit], heads: list[_Head], mainline: set[str]
+    state: Pull, commits: list[RawCommit], heads: list[CommitHead], mainline: set[str]
 ) -> dict[str, str]:
     """Patch ids where they can tell something: not for a mainline commit that names a pull request."""
     if not state.options.pull_requests:
@@ -99,7 +97,7 @@ def _wanted_patches(
         one.commit
         for one, head in zip(commits, heads, strict=True)
         if len(head.commit.parents) < 2
-        and (one.commit not in mainline or named_pull_request(head.commit.message) is None)
+        and (one.commit not in mainline or not head.names_pull_request)
     ]
     return state.mirror.patch_ids_of(wanted)
 
@@ -224,32 +222,22 @@ def _forget(state: Pull, waiting: list[RawCommit]) -> None:
             del state.known[key]
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """A commit's own object, and its SHA-256."""
-
-    commit: CommitObject
-    digest: str
-
-
-def _head(state: Pull, commit: RawCommit, raw: bytes | None) -> _Head:
-    if raw is None:
+def _held(state: Pull, commit: RawCommit, head: CommitHead | None) -> CommitHead:
+    if head is None:
         raise SourceError(
             f"source {state.options.name}: commit {commit.commit} is missing from the repository"
         )
-    return _Head(read_commit(raw), "sha256:" + hashlib.sha256(raw).hexdigest())
+    return head
 
 
 def _commit_event(
-    state: Pull, commit: RawCommit, told: _Head, keep: bool, patches: _PatchIds
+    state: Pull, commit: RawCommit, told: CommitHead, keep: bool, patches: _PatchIds
 ) -> NewEvent:
     head = told.commit
-    redact = state.tools.redact
     files = [_file(state, change, keep) for change in commit.changes]
     patch = patches.of(commit.commit)
     if patch and any(side.hmac for one in files for side in (one.before, one.after) if side):
         patch = state.tools.fingerprint(patch.encode("ascii"))
-    message = redact(head.message)
     if head.signature is not None:
         state.signed.append(commit.commit)
     data = CommitObserved(
@@ -263,9 +251,9 @@ def _commit_event(
         committer=head.committer,
         committed_at=head.committed_at,
         committer_zone=head.committer_zone,
-        message=message,
+        message=head.message,
         encoding=head.encoding,
-        trailers=trailers(message),
+        trailers=told.trailers,
         signature=head.signature,
         object_digest=told.digest,
         patch_id=patch,
