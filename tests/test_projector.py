@@ -229,6 +229,7 @@ class Way(NamedTuple):
     restart_every: int
     appends: list[int]
     spill: int = 20_000
+    max_known: int = 100_000
 
 
 WAYS = st.builds(
@@ -239,6 +240,7 @@ WAYS = st.builds(
     restart_every=st.integers(1, 4),
     appends=st.lists(st.integers(1, 4), min_size=1, max_size=4),
     spill=st.sampled_from([1, 2, 20_000]),
+    max_known=st.sampled_from([0, 3, 100_000]),
 )
 
 
@@ -252,6 +254,7 @@ def go(store: Store, told: list[Steps], way: Way) -> int:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(projector, "BATCH", way.batch)
         patch.setattr(projector.cache, "MAX_ROWS", way.max_rows)
+        patch.setattr(projector.cache, "MAX_KNOWN", way.max_known)
         patch.setattr(projector.cache, "SMALL", way.small)
         patch.setattr(projector.workspace, "SPILL", way.spill)
         follower = following(store, [ANSWERING])
@@ -266,6 +269,32 @@ def go(store: Store, told: list[Steps], way: Way) -> int:
                 follower = following(store, [ANSWERING])
             assert follower.catch_up(recorded if turn % 2 else ()) == store.head().size
     return first
+
+
+def test_no_statement_looks_for_a_row_that_is_known_to_be_new(
+    made: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a table that was seen whole, which is then too large to be held."""
+    monkeypatch.setattr(projector.cache, "MAX_ROWS", 2)
+    follower = following(made, [ANSWERING])
+    puts = [["put", "a", number, "red", 0, None, None] for number in range(5)]
+    follower.catch_up(tell(made, json.dumps(puts)))
+    asked: list[str] = []
+    rows_of = made.connection.rows
+
+    def noting(sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        asked.append(sql)
+        return rows_of(sql, parameters)
+
+    monkeypatch.setattr(made.connection, "rows", noting)
+
+    def statements(*questions: list[Any]) -> int:
+        asked.clear()
+        follower.catch_up(tell(made, json.dumps(questions)))
+        return sum(f" {ITEMS.name} " in sql for sql in asked)
+
+    assert statements(["get", "b", 1], ["colour", "blue"], ["size", 1, "a"]) == 0
+    assert statements(["get", "a", 1], ["colour", "red"]) == 2
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

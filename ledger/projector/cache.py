@@ -12,6 +12,7 @@ from ledger.store.schema import table_name
 
 MAX_ROWS = 16_000
 SMALL = 500
+MAX_KNOWN = 100_000
 Key = tuple[Any, ...]
 
 
@@ -26,7 +27,6 @@ class Cache:
         self._key_of = _getter(table.columns, table.key)
         self._lookups = {names: _getter(table.columns, names) for names in table.lookups}
         self._make = table.row._make  # type: ignore[attr-defined]
-        self.rows: dict[Key, Row | None] = {}
         self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
         self._dirty: dict[Key, Row] = {}
         # Of the dirty rows: their keys by group, some of which have moved on to another group.
@@ -35,12 +35,21 @@ class Cache:
         self._added: list[Row] = []
         # Rows of a log, nine of ten, are only noted: a call less for each.
         self.put: Callable[[Row], None] = self._added.append if table.log else self._put
+        self.rows: dict[Key, Row | None] = {}
         self.complete = False
         self._begun = table.log
+        # Hashes of the keys and groups that there may be, if that is known once the table is large: most
+        # rows that are asked for then are new ones, and no statement needs to say so.
+        self._known: set[int] | None = None
         self._forget()
         self._last_id: int | None = None
 
     def _forget(self) -> None:
+        if self.complete:
+            self._known = set()
+            for key, row in self.rows.items():
+                if row is not None:
+                    self._note(key, row)
         self.rows = {}
         self._groups = {names: {} for names in self._lookups}
         self.complete = False
@@ -53,6 +62,19 @@ class Cache:
             self.complete = True
             for raw in found:
                 self._hold(self._make(raw))
+
+    def _note(self, key: Key, row: Row) -> None:
+        """Remembers that there may be such a row."""
+        if self._known is not None:
+            self._known.add(hash(key))
+            for names, group_of in self._lookups.items():
+                self._known.add(hash((names, group_of(row))))
+            if len(self._known) > MAX_KNOWN:
+                self._known = None
+
+    def _is_new(self, key: Key | tuple[tuple[str, ...], Key]) -> bool:
+        """Whether no row with such a key, or in such a group, was ever there."""
+        return self.complete or (self._known is not None and hash(key) not in self._known)
 
     def next_id(self) -> int:
         """The number after the highest one given, in this table whose key is a number."""
@@ -82,7 +104,7 @@ class Cache:
             self._begin()
         if key in self.rows:
             return self.rows[key]
-        if self.complete:
+        if self._is_new(key):
             return None
         where = " and ".join(f"{name} = ?" for name in self.table.key)
         found = self._connection.rows(f"{self._select} where {where}", key)
@@ -97,7 +119,7 @@ class Cache:
         if not self._begun:
             self._begin()
         groups = self._groups[names]
-        if values not in groups and not self.complete:
+        if values not in groups and not self._is_new((names, values)):
             groups[values] = {}
             group_of = self._lookups[names]
             where = " and ".join(f"{name} = ?" for name in names)
@@ -123,6 +145,8 @@ class Cache:
         self._hold(row)
         key = self._key_of(row)
         self._dirty[key] = row
+        if not self.complete:
+            self._note(key, row)
         for names, group_of in self._lookups.items():
             self._made[names].setdefault(group_of(row), []).append(key)
 
