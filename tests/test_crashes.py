@@ -50,7 +50,8 @@ from ledger.sources.git import commits, refs
 from ledger.store import Store, drivers
 
 ingest.ingest.__kwdefaults__["clock"] = lambda: plan["now"]
-commits.FIRST_CHANGES, commits.CHUNK_CHANGES, commits.CHUNK_COMMITS, commits.AHEAD = 20, 60, 40, 2
+commits.FIRST_CHANGES, commits.CHUNK_COMMITS, commits.AHEAD = 20, 40, 120
+commits.CHUNK_CHANGES = commits.CHUNK_LIGHT_CHANGES = 60
 projector.BATCH, preparing.MANY, refs.MANY = 50, 30, 10
 drivers.BUSY_SECONDS = plan.get("busy", 60)
 ticks = 0

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from sys import intern
 
 from ledger.contents import Content
 from ledger.errors import SourceError
@@ -16,14 +17,14 @@ from ledger.sources.git.state import Pull, text_path
 
 SUBMODULE = "160000"
 FIRST_CHANGES = 300
-CHUNK_CHANGES = 2_500
+# Each chunk is two transactions, which write the pages of every index anew that they touch.
+CHUNK_CHANGES = 5_000
+CHUNK_LIGHT_CHANGES = 10_000  # where no contents are kept
 CHUNK_COMMITS = 2_000
-MOST_ASKED = (
-    6_000  # more than an ordinary chunk holds: only of a huge commit it makes several requests
-)
-AHEAD = 8
+AHEAD = 16_000  # commits and changes that are asked for and not yet told
+MOST_ASKED = 6_000  # more than an ordinary chunk holds: a huge commit makes several requests
 REMEMBERED_BLOBS = 200_000
-REMEMBERED_SIDES = 50_000
+REMEMBERED_SIDES = 30_000
 NOT_KEPT = "not_kept"
 PatchId = tuple[str, str]  # commit, patch id
 _PENDING = Kept(content="pending")
@@ -60,10 +61,8 @@ def tell_commits(
         commits, requests, asked = waiting.popleft()
         contents: list[Content] = []
         for request in requests:
-            if (
-                len(contents) >= MOST_ASKED
-            ):  # of a huge commit: kept before the event that names them
-                yield [], contents
+            if len(contents) >= MOST_ASKED:
+                yield [], contents  # of a huge commit: kept before the event that names them
                 contents = []
             contents += _receive(state, request)
         heads = [_held(state, one, head) for one, head in zip(commits, asked(), strict=True)]
@@ -75,13 +74,20 @@ def tell_commits(
         ]
         state.done += len(commits)
         _forget(state, [commit for later, _, _ in waiting for commit in later])
+        # Others hold these lists, too, and what is told takes long to be projected.
+        commits.clear()
+        requests.clear()
         yield events, contents
 
-    for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk)):
+    ahead = 0
+    most = CHUNK_CHANGES if mainline else CHUNK_LIGHT_CHANGES
+    for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk), most):
         requests = _ask(state, commits, mainline)
         heads = state.tools.heads(state.options.mirror, [one.commit for one in commits])
         waiting.append((commits, requests, heads))
-        if len(waiting) > AHEAD:
+        ahead += _size(commits)
+        while ahead > AHEAD and len(waiting) > 1:
+            ahead -= _size(waiting[0][0])
             yield from tell()
     while waiting:
         yield from tell()
@@ -102,7 +108,11 @@ def _wanted_patches(
     return state.mirror.patch_ids_of(wanted)
 
 
-def _chunks(stream: Iterator[RawCommit]) -> Iterator[list[RawCommit]]:
+def _size(commits: list[RawCommit]) -> int:
+    return len(commits) + sum(len(one.changes) for one in commits)
+
+
+def _chunks(stream: Iterator[RawCommit], largest: int) -> Iterator[list[RawCommit]]:
     """Small ones first: the processes that prepare contents and this one soon work side by side."""
     chunk: list[RawCommit] = []
     changes, most = 0, FIRST_CHANGES
@@ -112,7 +122,7 @@ def _chunks(stream: Iterator[RawCommit]) -> Iterator[list[RawCommit]]:
         if changes >= most or len(chunk) >= CHUNK_COMMITS:
             yield chunk
             chunk, changes = [], 0
-            most = min(2 * most, CHUNK_CHANGES)
+            most = min(2 * most, largest)
     if chunk:
         yield chunk
 
@@ -150,7 +160,7 @@ class _PatchIds:
 
 def _base(path: str) -> str:
     """The base name, which alone decides how a file's content is read."""
-    return path.rsplit("/", 1)[-1]
+    return intern(path.rsplit("/", 1)[-1])  # few, in the keys of many
 
 
 def _ask(state: Pull, commits: list[RawCommit], mainline: set[str]) -> list[_Request]:
@@ -207,7 +217,7 @@ def _receive(state: Pull, request: _Request) -> list[Content]:
 
 def _forget(state: Pull, waiting: list[RawCommit]) -> None:
     """Makes room in the memory of blobs, but for those that commits asked for and not yet told need."""
-    if len(state.sides) > REMEMBERED_SIDES:
+    if len(state.sides) >= REMEMBERED_SIDES:
         state.sides.clear()
     if len(state.known) <= REMEMBERED_BLOBS:
         return
@@ -282,7 +292,9 @@ def _side(state: Pull, base: str, mode: str, oid: str, keep: bool) -> FileSide |
     key = (base, mode, oid, keep)
     side = state.sides.get(key)
     if side is None:
-        side = state.sides[key] = _new_side(state, base, mode, oid, keep)
+        side = _new_side(state, base, mode, oid, keep)
+        if len(state.sides) < REMEMBERED_SIDES:
+            state.sides[key] = side
     return side
 
 
