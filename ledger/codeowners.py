@@ -3,8 +3,10 @@
 Theory. A file is one section (GitHub) or several (GitLab). In each section the last entry whose
 pattern matches a path says who owns it; an entry without owners says that nobody does. Every section
 demands its owners apart, unless it is optional. GitHub leaves out a line that it cannot read, and a
-file above 3 MB altogether. Gitea and Forgejo read regular expressions and demand nothing by them:
-that form is recognised and not judged.
+file above 3 MB altogether. GitLab lets a heading hold for the entries below it alone (how many have to
+approve, the owners of those that name none), also where several headings make one section; facts are
+from its `doc/user/project/codeowners` and `ee/lib/gitlab/code_owners`. Gitea and Forgejo read regular
+expressions and demand nothing by them: that form is recognised and not judged.
 
 Patterns are matched segment by segment, never by a regular expression, so no pattern takes more than
 its own length times that of the path. What would take too long altogether is refused (`TooMuch`).
@@ -35,7 +37,10 @@ MAX_WORK: Final = 1_000_000
 _MAX_PROBLEMS = 100
 _MAX_PATTERN = 4_096
 _SHOWN = 80
-_HEADER = re.compile(r"(\^?)\[([^\[\]]{1,255})\](?:\[([0-9]{1,4})\])?(?:\s+(\S.*))?")
+# What stands behind it is passed over, as is a number in brackets that is none.
+_HEADING = re.compile(r"(\^?)\[([^\]]*)\](?:\[([0-9]*)\])?(\s[@\w.\-/\s+]*)?", re.ASCII)
+_MAX_COUNT = 9_999
+_MAX_NAME = 255
 _LOGIN = re.compile(r"@@?[A-Za-z0-9](?:[A-Za-z0-9._-]{0,254})(?:/[A-Za-z0-9._/-]{1,255})?")
 _EMAIL = re.compile(r"[^\s@]{1,128}@[^\s@]{1,255}")
 _SPACE = re.compile(r"(?<!\\)[ \t]+")
@@ -53,13 +58,18 @@ class TooMuch(Exception):  # noqa: N818 (an answer, which the caller tells)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A pattern and who owns what it matches: `@login`, `@group/team`, an address, `@@role`."""
+    """A pattern and who owns what it matches: `@login`, `@group/team`, an address, `@@role`.
+
+    `count` of them have to approve, unless it is `optional`.
+    """
 
     line: int
     pattern: str
     owners: tuple[str, ...]
     excludes: bool = False
     segments: tuple[Segment, ...] = ()
+    count: int = 1
+    optional: bool = False
 
     @property
     def wild(self) -> bool:
@@ -69,13 +79,24 @@ class Entry:
 
 @dataclass(slots=True)
 class Section:
-    """Entries that demand their owners together: `count` of them, none where it is `optional`."""
+    """Entries of which the last that matches a path counts. It is required where any of them is."""
 
     name: str = ""
+    entries: list[Entry] = field(default_factory=list)
+
+    @property
+    def optional(self) -> bool:
+        """Whether nobody has to approve."""
+        return all(one.optional for one in self.entries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """What a heading says of the entries below it."""
+
     count: int = 1
     optional: bool = False
     owners: tuple[str, ...] = ()
-    entries: list[Entry] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +133,8 @@ class _Reader:
         self._gitlab = dialect == GITLAB
         self._sections = {"": Section()}
         self._section = self._sections[""]
+        self._heading = _Heading()
+        self._places: dict[tuple[str, tuple[Segment, ...]], int] = {}
         self._problems: list[str] = []
         self._unjudged = ""
 
@@ -123,15 +146,15 @@ class _Reader:
         return CodeOwners(tuple(self._sections.values()), tuple(self._problems), self._unjudged)
 
     def _line(self, number: int, line: str) -> None:
-        header = _HEADER.fullmatch(line) if self._gitlab else None
-        if header is not None:
-            self._begin(header)
+        heading = _HEADING.match(line) if self._gitlab else None
+        if heading is not None:
+            self._begin(heading)
             return
         pattern, *words = _SPACE.split(line)
         excludes = self._gitlab and pattern.startswith("!")
         pattern = pattern.removeprefix("!") if excludes else pattern
         wrong = _wrong(pattern, self._gitlab)
-        if wrong and self._gitlab:
+        if wrong and self._gitlab and not _never_matches(pattern):
             self._unjudged = self._unjudged or f"line {number} {wrong}, which is not judged here"
         owners, strange = self._owners(words)
         wrong = wrong or strange
@@ -139,26 +162,47 @@ class _Reader:
             self._problem(number, wrong)
             return
         segments = _segments(pattern.replace("\\ ", " "), self._gitlab)
-        owners = owners or (self._section.owners if self._gitlab else ())
-        self._section.entries.append(Entry(number, pattern, owners, excludes, segments))
+        below = self._heading
+        self._enter(
+            Entry(
+                number,
+                pattern,
+                owners if words else below.owners,
+                excludes,
+                segments,
+                below.count,
+                below.optional,
+            )
+        )
 
-    def _begin(self, header: re.Match[str]) -> None:
-        name = header[2].strip()
-        owners, _ = self._owners(_SPACE.split(header[4]) if header[4] else [])
-        made = Section(name, int(header[3] or 1) or 1, bool(header[1]), owners)
-        # One name is one section, in any case; what its first header says of it stays.
-        self._section = self._sections.setdefault(name.casefold(), made)
-        if owners and not self._section.owners:
-            self._section.owners = owners
-        # Required where any of its headers makes it so.
-        self._section.optional = self._section.optional and made.optional
-        self._section.count = max(self._section.count, made.count)
+    def _enter(self, entry: Entry) -> None:
+        """Adds an entry; GitLab lets one of the same pattern take the place of the earlier."""
+        entries = self._section.entries
+        before = self._places.get((self._section.name, entry.segments)) if self._gitlab else None
+        if before is not None:
+            entries[before] = entry
+            return
+        self._places[self._section.name, entry.segments] = len(entries)
+        entries.append(entry)
+
+    def _begin(self, heading: re.Match[str]) -> None:
+        name = heading[2]
+        owners, _ = self._owners(_SPACE.split((heading[4] or "").strip()))
+        count = min(int((heading[3] or "0")[:9]), _MAX_COUNT) or 1
+        self._heading = _Heading(count, bool(heading[1]), owners)
+        # One name is one section, in any case; it is called as its first heading says.
+        self._section = self._sections.setdefault(
+            f"[{name.casefold()}]", Section(name[:_MAX_NAME] or "[]")
+        )
 
     def _owners(self, words: Sequence[str]) -> tuple[tuple[str, ...], str]:
-        """The owners that words name, and what is wrong with them. GitLab passes over other words."""
+        """The owners that words name, and what is wrong with them.
+
+        GitLab passes over other words, and knows no comments behind an entry.
+        """
         found: dict[str, None] = {}
         for word in words:
-            if word.startswith("#"):
+            if word.startswith("#") and not self._gitlab:
                 break
             if self._names(word):
                 found[word] = None
@@ -178,6 +222,11 @@ class _Reader:
 
 def _told(word: str) -> str:
     return ascii(word[:_SHOWN])
+
+
+def _never_matches(pattern: str) -> bool:
+    """Whether it has a bracket that is never closed, as a heading that is none."""
+    return "[" in pattern and "]" not in pattern and "\\" not in pattern
 
 
 def _wrong(pattern: str, gitlab: bool) -> str:
@@ -206,7 +255,9 @@ def _segments(pattern: str, gitlab: bool) -> tuple[Segment, ...]:
     if not anchored and (gitlab or len(parts) == 1):
         parts.insert(0, _ANY)
     last = parts[-1]
-    if inside or last == _ANY:
+    if gitlab and not inside and last == _ANY:
+        parts[-1] = "*"  # at the end two stars are one
+    elif inside or last == _ANY:
         parts = [*parts[: len(parts) - (last == _ANY)], _ANY, "*"]
     elif last != "*" and not gitlab:
         parts.append(_ANY)  # a folder's name owns what is in it
@@ -285,11 +336,11 @@ def demands(owned: CodeOwners, paths: Iterable[str]) -> list[Demand]:
 
     Raises TooMuch where patterns times paths are above `MAX_WORK`. Optional sections demand nothing.
     """
-    found: dict[tuple[str, tuple[str, ...]], Demand] = {}
+    found: dict[tuple[str, tuple[str, ...], int], Demand] = {}
     wanted = sorted(set(paths))
     work = 0
     for section in owned.sections:
-        if section.optional or not section.entries:
+        if section.optional:
             continue
         index = _Index(section.entries)
         for path in wanted:
@@ -300,8 +351,8 @@ def demands(owned: CodeOwners, paths: Iterable[str]) -> list[Demand]:
                 raise TooMuch
             entry = next((one for one in entries if matches(one.segments, parts)), None)
             if entry is not None and entry.owners and not entry.excludes:
-                demand = Demand(section.name, entry.owners, section.count, path)
-                found.setdefault((section.name, entry.owners), demand)
+                demand = Demand(section.name, entry.owners, entry.count, path)
+                found.setdefault((section.name, entry.owners, entry.count), demand)
     return list(found.values())
 
 

@@ -25,10 +25,11 @@ from ledger.events import (
     PullRequestPushed,
     RefPushed,
     ReviewSubmitted,
+    RulesObserved,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources import Configured
-from ledger.sources.azure_devops import authentic, events_from_value, identify
+from ledger.sources import Configured, ruled
+from ledger.sources.azure_devops import authentic, events_from_value, identify, policies
 from ledger.sources.azure_devops.facts import forge as forge_of
 from ledger.sources.azure_devops.polling import options
 from ledger.testing import Ledger, make_ledger
@@ -177,7 +178,7 @@ def test_the_latest_hook_tells_the_head_whatever_the_order(ledger: Ledger, tmp_p
         ([vote("bob", 5, 10), vote("bob", 6, 0)], "unapproved", "dismissed"),
         ([vote("bob", 5, 10), vote("cid", 6, -5)], "unapproved", "cid@x.org requested stood"),
         ([vote("cid", 5, -10), vote("cid", 6, 0), vote("bob", 7, 10)], "approved", "bob"),
-        ([], "unapproved", "nobody approved it"),
+        ([], "unapproved", "its forge tells of no approval"),
     ],
 )
 def test_votes_count_as_they_were_given(
@@ -372,6 +373,7 @@ class Forge:
     server: WebServer
     pulls: dict[int, Json] = field(default_factory=dict)
     threads: dict[int, list[Json]] = field(default_factory=dict)
+    policies: list[Json] | None = field(default_factory=list)
     down: bool = False
 
     def open(self, number: int) -> None:
@@ -392,6 +394,11 @@ class Forge:
         if self.down:
             return Reply(status=429, headers={"retry-after": "9999"})
         assert asked.query["api-version"] == "7.0"
+        if asked.path == "/acme/platform/_apis/git/repositories/infra":
+            return Reply({"id": REPOSITORY, "defaultBranch": "refs/heads/main"})
+        if asked.path == "/acme/platform/_apis/policy/configurations":
+            told = self.policies
+            return Reply(status=403) if told is None else Reply({"value": told})
         prefix = "/acme/platform/_apis/git/repositories/infra/pullrequests"
         assert asked.path.startswith(prefix)
         parts = asked.path.removeprefix(prefix).strip("/").split("/")
@@ -453,7 +460,7 @@ def test_every_pull_request_is_read_with_its_votes_and_judged(
     assert {one.headers.get("authorization") for one in forge.server.asked} == {f"Basic {pair}"}
     forge.server.asked.clear()
     assert reading.grow() == 0
-    assert len(forge.server.asked) == 2
+    assert len(forge.server.asked) == 4  # two for the policies
     forge.vote(15, "bob", 6, -5)
     forge.complete(15)
     reading.grow()
@@ -488,6 +495,172 @@ def test_reading_goes_on_where_it_failed(forge: Forge, reading: Ledger) -> None:
     reading.grow()
     assert len(reading.facts(PullRequestMerged)) == 42
     assert not any("/pullrequests/42" in one.path for one in forge.server.asked)
+
+
+REPOSITORY = "3C87F4F3-0000-4000-8000-000000000001"
+BOB, OPS, EVE = (f"1d1dad71-f27c-4370-810d-00000000000{n}" for n in (1, 2, 3))
+
+
+def policy(number: int, kind: str, *scopes: Json, **settings: Any) -> Json:
+    """A policy as `policy/configurations` lists it; for main where no scope is given."""
+    main = {"repositoryId": REPOSITORY.lower(), "refName": "refs/heads/main", "matchKind": "Exact"}
+    return {
+        "id": number,
+        "isEnabled": True,
+        "isBlocking": settings.pop("blocks", True),
+        "isDeleted": False,
+        "revision": 1,
+        "type": {"id": kind, "displayName": "Comment requirements"},
+        "settings": {**settings, "scope": list(scopes or [main])},
+    }
+
+
+MINIMUM_OF_TWO = {
+    "minimumApproverCount": 2,
+    "creatorVoteCounts": False,
+    "allowDownvotes": False,
+    "resetOnSourcePush": True,
+    "blockLastPusherVote": True,
+}
+COMMENTS = "c6a1889d-b943-4856-b76f-9e46bb6b0df2"
+
+
+def found_rules(ledger: Ledger) -> dict[tuple[str, str], RulesObserved]:
+    return {(one.branch, one.ruleset): one for one in ledger.facts(RulesObserved)}
+
+
+def test_policies_are_rules_for_their_branches(forge: Forge, reading: Ledger) -> None:
+    other = {"repositoryId": BOB, "refName": "refs/heads/main", "matchKind": "Exact"}
+    scopes = (
+        {"repositoryId": None, "refName": "refs/heads/release", "matchKind": "Prefix"},
+        {"repositoryId": None, "refName": None, "matchKind": "DefaultBranch"},
+        {"repositoryId": REPOSITORY},
+    )
+    forge.policies = [
+        policy(1, policies.MINIMUM, **MINIMUM_OF_TWO),
+        policy(2, policies.MINIMUM, *scopes, blocks=False, minimumApproverCount=1),
+        policy(3, policies.MINIMUM, other, minimumApproverCount=9),
+        policy(4, policies.STRATEGY, allowSquash=True, allowRebase=False, allowNoFastForward=True),
+        policy(5, COMMENTS),
+        {**policy(6, COMMENTS), "isEnabled": False},
+        {**policy(7, COMMENTS), "id": None},
+    ]
+    reading.grow()
+    found = found_rules(reading)
+    assert sorted(found) == [
+        ("**", "minimum number of reviewers 2"),
+        ("**", "no other rules"),
+        ("main", "Comment requirements 5"),
+        ("main", "merge strategy 4"),
+        ("main", "minimum number of reviewers 1"),
+        ("main", "minimum number of reviewers 2"),
+        ("release/**", "minimum number of reviewers 2"),
+    ]
+    first = found["main", "minimum number of reviewers 1"]
+    assert (first.enforced, first.pull_request_required, first.approvals_required) == (
+        True,
+        True,
+        2,
+    )
+    assert (first.dismisses_stale, first.last_push_approval) == (True, True)
+    assert (first.rejections_block, first.author_counts) == (True, False)
+    advice = found["main", "minimum number of reviewers 2"]
+    assert (advice.enforced, advice.pull_request_required, advice.author_counts) == (
+        False,
+        None,
+        None,
+    )
+    assert found["main", "merge strategy 4"].merge_methods == ["merge", "squash"]
+    assert found["main", "Comment requirements 5"].approvals_required is None
+    assert reading.grow() == 0
+    forge.policies = forge.policies[1:]
+    reading.grow()
+    assert found_rules(reading)["main", "minimum number of reviewers 1"].found is False
+
+
+def test_a_policy_for_the_default_branch_of_an_empty_repository_is_for_none() -> None:
+    scope = {"repositoryId": None, "refName": None, "matchKind": "DefaultBranch"}
+    told = [policy(1, policies.MINIMUM, scope, minimumApproverCount=1)]
+    assert list(policies.in_force(told, {"id": REPOSITORY}, {})) == []
+
+
+def test_a_pull_request_is_judged_by_the_policies_that_were_seen(
+    forge: Forge, reading: Ledger
+) -> None:
+    forge.policies = [policy(1, policies.MINIMUM, minimumApproverCount=2, creatorVoteCounts=True)]
+    forge.open(7)
+    forge.vote(7, "bob", 5, 10)
+    reading.grow()
+    forge.complete(7)
+    reading.grow()
+    rows = reading.rows("select approval, rules from pull_requests")
+    # The author's vote may be one of two: one of somebody else is what is needed.
+    assert rows == [("approved", "2 approvals, the author's own among them")]
+    forge.policies = [policy(1, policies.MINIMUM, minimumApproverCount=3, creatorVoteCounts=True)]
+    forge.open(8)
+    forge.vote(8, "bob", 5, 10)
+    reading.grow()
+    forge.complete(8)
+    reading.grow()
+    rows = reading.rows("select approval, refusal from pull_requests where number = 8")
+    assert rows == [("unapproved", "too_few")]
+
+
+def test_required_reviewers_are_named_by_the_pull_requests_that_have_them(
+    forge: Forge, reading: Ledger
+) -> None:
+    forge.open(7)
+    forge.pulls[7]["reviewers"] = [
+        {**user("bob"), "id": BOB.upper()},
+        {"id": OPS, "displayName": "[platform]\\Ops", "isContainer": True},
+    ]
+    everybody = [BOB, OPS, EVE]
+    forge.policies = [
+        policy(1, policies.REQUIRED, requiredReviewerIds=everybody, minimumApproverCount=2),
+        policy(2, policies.REQUIRED, requiredReviewerIds=[OPS], minimumApproverCount=2),
+        policy(3, policies.REQUIRED, requiredReviewerIds=[BOB], filenamePatterns=["/db/*"]),
+    ]
+    reading.grow()
+    told = {
+        ruleset: (one.approvers, one.approvals_required)
+        for (_, ruleset), one in found_rules(reading).items()
+        if one.found
+    }
+    ops = "team:[platform]\\Ops"
+    assert told == {
+        f"required reviewer 1/{BOB}": (["bob@x.org"], 1),
+        f"required reviewer 1/{OPS}": ([ops], 1),
+        f"required reviewer 1/{EVE}": ([f"id:{EVE}"], 1),  # nothing tells who that is
+        f"required reviewer 2/{OPS}": ([ops], 2),
+        f"required reviewer 3/{BOB}": (["bob@x.org"], None),  # it depends on the change
+    }
+    forge.policies = [policy(1, policies.REQUIRED, requiredReviewerIds=[EVE])]
+    forge.threads[7] = [vote("bob", 5, 10)]
+    forge.complete(7)
+    reading.grow()
+    (row,) = reading.rows("select approval, refusal, reason from pull_requests")
+    assert row[:2] == ("unknown", "unknown_approver")
+    assert f"who id:{EVE} is was not known then" in row[2]
+
+
+def test_policies_that_the_token_may_not_see_are_one_gap(forge: Forge, reading: Ledger) -> None:
+    forge.policies = None
+    forge.open(7)
+    reading.grow()
+    reading.grow()
+    (gap,) = reading.facts(CollectorGap)
+    assert gap.detail.startswith("the policies of 127.0.0.1/acme/platform/_git/infra: ")
+    assert reading.rows("select count(*) from pull_requests") == [(1,)]
+
+
+@given(st.data())
+def test_any_part_of_a_policy_may_be_anything(data: st.DataObject) -> None:
+    told = altered(data, [policy(1, policies.MINIMUM, **MINIMUM_OF_TWO), pull(),
+                          policy(2, policies.REQUIRED, requiredReviewerIds=[BOB])])  # fmt: skip
+    if isinstance(told, dict):
+        names = policies.people([told])
+        found = list(policies.in_force([told], {"id": REPOSITORY}, names))
+        ruled.changed(KIND, "dev.azure.com/acme/_git/infra", found, bare_tools())
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,11 @@ from ledger.events import (
     RefPushed,
     ReviewDismissed,
     ReviewSubmitted,
+    RulesObserved,
 )
 from ledger.jsontext import Value, compact
-from ledger.sources.bitbucket import authentic, events_from_value, identify
+from ledger.sources import payloads, ruled
+from ledger.sources.bitbucket import authentic, events_from_value, identify, restrictions
 from ledger.testing import Ledger, make_ledger
 from ledger.testing.payloads import altered, as_files, bare_tools
 from ledger.testing.servers import Asked, Reply, WebServer, emulated
@@ -378,6 +380,9 @@ class Forge:
     activities: dict[int, list[Json]] = field(default_factory=dict)
     commits: dict[int, list[Json]] = field(default_factory=dict)
     statuses: dict[int, list[Json]] = field(default_factory=dict)
+    restrictions: list[Json] | None = field(default_factory=list)
+    reviewers: list[Json] | None = None
+    model_shown: bool = True
     limited: bool = False
     clock: int = 0
 
@@ -426,6 +431,11 @@ class Forge:
         parts = asked.path.removeprefix("/2.0/repositories/acme/infra/").split("/")
         if parts[0] == "commit":
             return Reply({"hash": MERGE})
+        if parts[0] in ("branch-restrictions", "effective-default-reviewers"):
+            told = self.reviewers if "reviewers" in parts[0] else self.restrictions
+            return Reply(status=403) if told is None else self._page(asked, told)
+        if parts[0] == "effective-branching-model":
+            return Reply(MODEL) if self.model_shown else Reply(status=404)
         if len(parts) == 1:
             wanted = "state=OPEN" in asked.path or asked.query["state"] == "OPEN"
             found = [one for one in self.pulls.values() if (one["state"] == "OPEN") == wanted]
@@ -506,7 +516,9 @@ def test_every_pull_request_is_read_with_its_log_and_judged(forge: Forge, readin
     assert asked == {"Bearer secret-token"}
 
 
-def test_nothing_new_costs_two_requests_and_records_nothing(forge: Forge, reading: Ledger) -> None:
+def test_nothing_new_costs_three_requests_and_records_nothing(
+    forge: Forge, reading: Ledger
+) -> None:
     forge.open(1)
     for number in range(2, 8):  # three pages
         forge.open(number)
@@ -515,7 +527,7 @@ def test_nothing_new_costs_two_requests_and_records_nothing(forge: Forge, readin
     read(reading)
     forge.server.asked.clear()
     assert read(reading) == 0
-    assert len(forge.server.asked) == 2
+    assert len(forge.server.asked) == 3  # one for the restrictions
 
 
 def test_an_approval_that_is_listed_no_more_was_taken_back(forge: Forge, reading: Ledger) -> None:
@@ -583,6 +595,139 @@ def test_webhook_and_api_tell_one_merge_under_one_key(
     keys = [one.key for one in reading.events() if isinstance(one.data, PullRequestMerged)]
     assert {one.partition("#")[0] for one in keys} == {"bitbucket.org/acme/infra/pull/7/merged"}
     assert len(verdicts(reading)) == 1
+
+
+MODEL = {
+    "production": {"branch": {"name": "prod"}, "use_mainbranch": False},
+    "development": {"branch": None},
+    "branch_types": [{"kind": "release", "prefix": "release/"}],
+}
+
+
+def restriction(kind: str, pattern: str = "main", **more: Any) -> Json:
+    """A restriction as `branch-restrictions` lists it."""
+    told = {"id": 1, "kind": kind, "branch_match_kind": "glob", "pattern": pattern, "value": None}
+    return {**told, "users": [], "groups": [], **more}
+
+
+def of_type(kind: str, name: str, **more: Any) -> Json:
+    return restriction(kind, "", branch_match_kind="branching_model", branch_type=name, **more)
+
+
+def found_rules(ledger: Ledger) -> dict[str, RulesObserved]:
+    return {one.ruleset: one for one in ledger.facts(RulesObserved)}
+
+
+def test_restrictions_are_rules_for_their_branches(forge: Forge, reading: Ledger) -> None:
+    operators = {"slug": "operators", "full_slug": "acme:operators"}
+    forge.restrictions = [
+        restriction("push", users=[user("bob")], groups=[operators]),
+        restriction("restrict_merges"),
+        restriction("force"),
+        restriction(restrictions.APPROVALS, value=2),
+        restriction(restrictions.APPROVALS, "*", value=1),
+        restriction("require_no_changes_requested"),
+        restriction("smart_reset_pullrequest_approvals"),
+        restriction("require_passing_builds_to_merge", "builds", value=1),
+        restriction(restrictions.ENFORCED, "ma*"),
+        restriction(restrictions.DEFAULT_REVIEWERS, value=1),
+        of_type("push", "production"),
+        of_type("restrict_merges", "release", users=[user("bob")]),
+        of_type("push", "development"),
+        restriction("push", ""),
+    ]
+    forge.reviewers = [{"reviewer_type": "project", "user": user("cid")}, user("bob")]
+    read(reading)
+    found = found_rules(reading)
+    assert {(one.branch, one.ruleset) for one in found.values()} == {
+        ("**", "merge checks of **"),
+        ("**", "no other rules"),
+        ("main", "branch permissions of main"),
+        ("main", "default reviewers of main"),
+        ("main", "merge checks of main"),
+        ("prod", "branch permissions of prod"),
+        ("release/**", "branch permissions of release/**"),
+    }
+    main = found["branch permissions of main"]
+    assert (main.pull_request_required, main.mergers) == (True, ["role:nobody"])
+    assert main.bypassers == ["557058:bob", "team:acme:operators"]
+    checks = found["merge checks of main"]
+    assert (checks.enforced, checks.approvals_required) == (True, 2)
+    assert (checks.dismisses_stale, checks.rejections_block) == (True, True)
+    advice = found["merge checks of **"]  # nothing enforces it on every branch
+    assert (advice.enforced, advice.approvals_required) == (False, 1)
+    reviewers = found["default reviewers of main"]
+    assert (reviewers.approvers, reviewers.approvals_required) == (["557058:bob", "557058:cid"], 1)
+    assert found["branch permissions of prod"].bypassers == []
+    release = found["branch permissions of release/**"]
+    assert (release.pull_request_required, release.mergers) == (False, ["557058:bob"])
+    assert read(reading) == 0
+    del forge.restrictions[3]
+    read(reading)
+    assert found_rules(reading)["merge checks of main"].approvals_required is None
+
+
+@pytest.mark.parametrize(
+    ("reviewers", "approver", "verdict"),
+    [
+        ([user("cid")], "bob", ("unapproved", "not_approver")),
+        ([user("cid")], "cid", ("approved", "")),
+        ([], "cid", ("unapproved", "not_approver")),
+        (None, "cid", ("unknown", "unknown_approver")),  # we may not see who they are
+    ],
+)
+def test_an_approval_of_a_default_reviewer_is_one_where_it_is_enforced(
+    forge: Forge,
+    reading: Ledger,
+    reviewers: list[Json] | None,
+    approver: str,
+    verdict: tuple[str, str],
+) -> None:
+    forge.restrictions = [
+        restriction(restrictions.DEFAULT_REVIEWERS, value=1),
+        restriction(restrictions.ENFORCED),
+    ]
+    forge.reviewers = reviewers
+    forge.open(1)
+    forge.approve(1, approver)
+    read(reading)  # before it merges
+    forge.merge(1)
+    read(reading)
+    assert reading.rows("select approval, refusal from pull_requests") == [verdict]
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_restrictions_that_the_token_may_not_see_are_one_gap(
+    forge: Forge, reading: Ledger, listed: bool
+) -> None:
+    # Where it is not known which branches are meant, it is not known which have no restriction.
+    forge.restrictions = [of_type("push", "production")] if listed else None
+    forge.model_shown = False
+    forge.open(1)
+    read(reading)
+    read(reading)
+    (gap,) = reading.facts(CollectorGap)
+    assert gap.detail.startswith("the branch restrictions of bitbucket.org/acme/infra: ")
+    assert reading.facts(RulesObserved) == []
+    assert len(verdicts(reading)) == 1
+
+
+@given(st.data())
+def test_any_part_of_a_restriction_may_be_anything(data: st.DataObject) -> None:
+    told = altered(data, [{
+        "restrictions": [
+            restriction("push", users=[user("bob")], groups=[{"slug": "ops"}]),
+            of_type(restrictions.APPROVALS, "release", value=2),
+            restriction(restrictions.DEFAULT_REVIEWERS, value=1),
+        ],
+        "reviewers": [{"user": user("cid")}],
+        "model": MODEL,
+    }])  # fmt: skip
+    if isinstance(told, dict):
+        lists = [payloads.parts(told, name) for name in ("restrictions", "reviewers")]
+        settings = restrictions.Settings(lists[0], payloads.part(told, "model"), lists[1])
+        found = list(restrictions.in_force(settings))
+        ruled.changed("bitbucket", "bitbucket.org/acme/infra", found, bare_tools())
 
 
 @pytest.mark.parametrize("url", ["https://bitbucket.org/acme", "ssh://git@bitbucket.org/a/b", "x"])

@@ -133,8 +133,62 @@ def test_gitlab_demands_each_section_apart() -> None:
 def test_a_section_that_is_required_anywhere_is_required() -> None:
     raw = b"^[A]\n/a @x\n[a][3]\n/b @y\n"
     assert demands(read(raw, GITLAB), ["a", "b"]) == [
-        Demand("A", ("@x",), 3, "a"), Demand("A", ("@y",), 3, "b"),
+        Demand("A", ("@x",), 1, "a"), Demand("A", ("@y",), 3, "b"),
     ]  # fmt: skip
+    assert demands(read(b"^[A][2] @x\n/a\n^[a]\n/b @y\n[A]\n", GITLAB), ["a", "b"]) == []
+
+
+HEADINGS = b"""\
+[Docs][2] @docs @acme/writers lead@example.org
+/docs/
+/docs/api/ @api # also @spare
+/docs/free/ nobody
+[docs] @late
+/late/
+[Ops][none] @lost
+/ops/
+[Ops][0] @ops
+/ops/x/
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("docs/a", [("Docs", ("@docs", "@acme/writers", "lead@example.org"), 2)]),
+        ("docs/api/a", [("Docs", ("@api", "@spare"), 2)]),  # GitLab has no comment at a line's end
+        ("docs/free/a", []),  # what is no owner is not made up for by the owners of the heading
+        ("late/a", [("Docs", ("@late",), 1)]),  # of the heading that it stands below
+        ("ops/a", []),  # behind a count that is none nothing is read
+        ("ops/x/a", [("Ops", ("@ops",), 1)]),
+    ],
+)
+def test_gitlabs_headings_say_how_many_and_who_for_what_is_below_them(
+    path: str, wanted: list[tuple[str, tuple[str, ...], int]]
+) -> None:
+    found = demands(read(HEADINGS, GITLAB), [path])
+    assert [(one.section, one.owners, one.count) for one in found] == wanted
+
+
+def test_in_gitlab_an_entry_takes_the_place_of_an_earlier_one_of_the_same_pattern() -> None:
+    assert owners(b"a @x\n* @y\na @z\n", "a", GITLAB) == ("@y",)
+    assert owners(b"* @y\na @x\n/**/a @z\n", "a", GITLAB) == ("@z",)
+    assert owners(b"a @x\n!b\nb @y\n", "b", GITLAB) == ("@y",)
+    assert owners(b"a @x\n* @y\na @z\n", "a") == ("@z",)
+
+
+def test_a_heading_that_is_never_closed_is_an_entry_that_matches_nothing() -> None:
+    raw = b"[Docs]\n/docs/ @x\n[Section name\n/x @y\n"
+    found = read(raw, GITLAB)
+    assert found.unjudged == ""
+    assert found.problems == ("line 3 has a range in brackets",)
+    assert demands(found, ["x"]) == [Demand("Docs", ("@y",), 1, "x")]
+
+
+def test_in_gitlab_two_stars_at_the_end_are_one() -> None:
+    assert owners(b"/docs/** @x", "docs/a", GITLAB) == ("@x",)
+    assert owners(b"/docs/** @x", "docs/a/b", GITLAB) == ()
+    assert owners(b"/docs/** @x", "docs/a/b") == ("@x",)
 
 
 def test_what_gitlab_reads_and_we_do_not_is_said_and_not_passed_over() -> None:

@@ -542,7 +542,7 @@ def test_a_ruleset_is_told_for_the_branches_that_it_names() -> None:
     assert (rules.branch, rules.ruleset, rules.enforced) == ("main", "31", True)
     assert (rules.pull_request_required, rules.approvals_required) == (True, 1)
     assert (rules.merge_methods, rules.checks_required) == (["squash"], ["test"])
-    assert rules.bypassers == ["role:5"]
+    assert rules.bypassers == ["role:admin"]
 
 
 def test_a_ruleset_that_excludes_branches_is_left_to_the_api() -> None:

@@ -410,13 +410,53 @@ def test_rules_are_told_when_they_are_others_than_before(forge: Github, on_both:
     assert rules(on_both) == first + second
     last = [one.data for one in of(on_both, RulesObserved)][-2:]
     assert (last[0].checks_required, last[0].admins_included) == (["test"], False)
-    assert (last[1].code_owners_required, last[1].bypassers) == (True, ["team:7"])
+    assert (last[1].code_owners_required, last[1].bypassers) == (True, ["team:id 7"])
     del forge.rulesets[31]
     forge.protection = None
     look(on_both)
     look(on_both)
     third = [("branch protection", False, None), ("31", False, None)]
     assert rules(on_both) == first + second + third
+
+
+def test_who_may_pass_over_a_ruleset_is_named_where_anything_tells_the_name(
+    forge: Github, ledger: Ledger
+) -> None:
+    forge.teams = {"platform": ["bob"]}
+    forge.logins = {41: "eve"}
+    kinds = ["Team", "Integration", "User", "RepositoryRole"]
+    known = {"Team": 1, "Integration": 15_368, "User": 41, "RepositoryRole": 4}
+    forge.rulesets[31] = {
+        "enforcement": "active",
+        "rules": [REVIEWED],
+        "bypass_actors": [
+            *({"actor_id": known[kind], "actor_type": kind} for kind in kinds),
+            *({"actor_id": 99, "actor_type": kind} for kind in kinds),
+            {"actor_id": 1, "actor_type": "OrganizationAdmin"},
+            {"actor_id": None, "actor_type": "DeployKey"},
+        ],
+    }
+    forge.open(1)
+    forge.check(1, "test")
+    forge.merge(1)
+    look(ledger)
+    look(ledger)  # the name of the app is remembered: no check is read again
+    last = [one.data for one in of(ledger, RulesObserved) if one.data.ruleset == "31"]
+    assert [one.bypassers for one in last] == [
+        [
+            "app:github-actions",
+            "app:id 99",
+            "deploy_key",
+            "eve",
+            "role:id 99",
+            "role:organization_admin",
+            "role:write",
+            "team:id 99",
+            "team:platform",
+            "user:id 99",
+        ]
+    ]
+    assert not of(ledger, CollectorGap)
 
 
 def test_rules_are_not_asked_for_with_every_pull(forge: Github, ledger: Ledger) -> None:

@@ -65,6 +65,7 @@ class Forge:
     branches: list[Json] = field(default_factory=list)
     settings: Json | None = None
     rules: list[Json] | None = None
+    states: dict[int, Json] = field(default_factory=dict)
     members: list[Json] = field(default_factory=list)
     clock: int = 0
 
@@ -173,6 +174,8 @@ class Forge:
             return Reply(self.requests[number])
         if parts == ["approvals"]:
             return Reply({"approved_by": self.approved[number]})
+        if parts == ["approval_state"]:
+            return Reply(self.states.get(number, {"approval_rules_overwritten": False}))
         lists = {"versions": self.versions, "notes": self.notes, "commits": self.commits}
         return self._pages(asked, lists[parts[0]][number])
 
@@ -796,6 +799,85 @@ def test_rules_are_told_when_they_are_others(forge: Forge, ledger: Ledger) -> No
         ("main", "approval rule 2", False),
     ]
     assert not any(b"never-keep-this" in one for one in kept(ledger))
+
+
+def test_who_is_hidden_in_a_rule_is_told_as_eligible(forge: Forge, ledger: Ledger) -> None:
+    forge.settings = {"merge_requests_author_approval": True}
+    hidden = {"rule_type": "regular", "approvals_required": 1, "contains_hidden_groups": True}
+    forge.rules = [
+        {"id": 1, **hidden, "users": [user("bob")], "eligible_approvers": [user("cid")]},
+        {"id": 2, **hidden},
+        {"id": 3, **hidden, "applies_to_all_protected_branches": True, "protected_branches": []},
+    ]
+    ledger.grow()
+    rules = {one.ruleset: one for one in ledger.facts(RulesObserved)}
+    assert rules["approval rule 1"].approvers == ["bob", "cid"]
+    assert rules["approval rule 1"].author_counts is True
+    assert rules["approval rule 2"].approvers == ["team:hidden"]
+    assert "approval rule 3" not in rules  # no branch is protected
+
+
+def own_rule(number: int, needed: int, *people: str, **more: Any) -> Json:
+    eligible = [user(one) for one in people]
+    told = {"rule_type": "regular", "approvals_required": needed, "eligible_approvers": eligible}
+    return {"id": number, "name": "Ops", **told, "approved_by": [], **more}
+
+
+def demanded(ledger: Ledger) -> list[tuple[Any, ...]]:
+    return ledger.rows("select number, approval, rules from pull_requests order by number")
+
+
+def test_a_merge_request_is_judged_by_the_approval_rules_that_gitlab_kept_of_it(
+    forge: Forge, ledger: Ledger
+) -> None:
+    forge.rules = [{"id": 1, "rule_type": "any_approver", "approvals_required": 2}]
+    own = {
+        1: [own_rule(11, 1, "cid")],
+        2: [own_rule(12, 1, "bob", approved_by=[user("bob")])],
+        3: [own_rule(13, 2, rule_type="any_approver")],
+        4: [own_rule(14, 2, "bob")],  # nobody else could approve: GitLab lets it pass
+        5: [own_rule(15, 1, "cid", rule_type="code_owner"), own_rule(16, 0, "cid")],
+    }
+    for number, rules in own.items():
+        forge.open(number)
+        forge.approve(number, "bob")
+        forge.merge(number)
+        forge.states[number] = {"approval_rules_overwritten": True, "rules": rules}
+    forge.open(6)
+    forge.approve(6, "bob")
+    forge.merge(6)
+    forge.states[6] = {"approval_rules_overwritten": False, "rules": [own_rule(17, 1, "bob")]}
+    ledger.grow()
+    none = "none that demand an approval"
+    assert demanded(ledger) == [
+        (1, "unapproved", "1 by cid"),
+        (2, "approved", "1 by bob"),
+        (3, "unapproved", "2 approvals"),
+        (4, "approved", none),
+        (5, "approved", none),
+        (6, "unapproved", "2 approvals"),  # it has none of its own
+    ]
+    # Who could approve is told as it is when it is asked: the first answer stands.
+    before = len(ledger.facts(RulesObserved))
+    forge.states[1]["rules"][0]["eligible_approvers"].append(user("bob"))
+    forge.requests[1]["updated_at"] = forge.now()
+    ledger.grow()
+    assert len(ledger.facts(RulesObserved)) == before
+    # What is of one merge request alone is none of the rules for the branch.
+    assert ledger.rows("select distinct ruleset from rules_in_force order by 1") == [
+        ("approval rule 1",),
+        ("branch protection",),
+    ]
+
+
+def test_without_approval_rules_no_merge_request_is_asked_for_its_own(
+    forge: Forge, ledger: Ledger
+) -> None:
+    forge.open(1)
+    forge.merge(1)
+    ledger.grow()
+    assert asked_of(forge, "approval_state") == []
+    assert ledger.facts(CollectorGap) == []
 
 
 def kept(ledger: Ledger) -> Iterator[bytes]:

@@ -115,6 +115,11 @@ def compared(reviewed_at: str, tree: str = "t", head_tree: str = "t", **more: An
     )
 
 
+def without_base(reviewed_at: str, **more: Any) -> Event:
+    made: Event = msgspec.structs.replace(compared(reviewed_at, tree="", **more), base="")
+    return made
+
+
 def commit(
     name: str,
     *parents: str,
@@ -443,6 +448,8 @@ def test_an_approval_counts_at_a_head_whose_merge_into_the_base_is_what_merged(
         (compared("old", tree="other"), "merging what was approved into the base gives another tree"),
         (compared("old", tree=""), "merging what was approved into the base conflicts"),
         (compared("old", tree="", missing=sha("old")), f"{sha('old')[:12]} is not to be had to compare them"),
+        (without_base("old", missing="base"), "merged; it is not known where its head left the branch, to"),
+        (without_base("old"), "merged; its head left the branch in several places: they are not"),
         (compared("else"), ""),
     ],
 )  # fmt: skip

@@ -3,19 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _of_forge(page: str, token: str) -> Callable[[F], F]:
-    """The options of a source that reads a forge's API: its page, and where the token is from."""
+class _Forge(NamedTuple):
+    """A forge whose API is read with a token: its page, what stands for the token's file, what it tells."""
+
+    kind: str
+    page: str
+    variable: str
+    tells: str
+    token: str = "a token"
+
+
+_FORGES = (
+    _Forge(
+        "gitlab",
+        "The project's page: https://gitlab.com/GROUP/NAME.",
+        "GITLAB_TOKEN",
+        "Read merge requests, approvals, pushes and rules from GitLab's API under NAME.",
+    ),
+    _Forge(
+        "gitea",
+        "The repository's page: https://HOST/OWNER/NAME.",
+        "GITEA_TOKEN",
+        "Read pull requests, reviews, checks and rules from Gitea's API under NAME.",
+    ),
+    _Forge(
+        "forgejo",
+        "The repository's page: https://HOST/OWNER/NAME.",
+        "FORGEJO_TOKEN",
+        "Read pull requests, reviews, checks and rules from Forgejo's API under NAME.",
+    ),
+    _Forge(
+        "bitbucket",
+        "The repository's page: https://bitbucket.org/WORKSPACE/NAME.",
+        "BITBUCKET_TOKEN",
+        "Read pull requests, approvals, statuses and rules from Bitbucket Cloud's API under NAME.",
+        "a token, or with user:token",
+    ),
+    _Forge(
+        "bitbucket_datacenter",
+        "The repository's page: https://HOST/projects/KEY/repos/NAME.",
+        "BITBUCKET_DATACENTER_TOKEN",
+        "Read pull requests and approvals from the API of a Bitbucket Data Center under NAME.",
+        "an access token",
+    ),
+    _Forge(
+        "azure_devops",
+        "The repository's page: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME.",
+        "AZURE_DEVOPS_EXT_PAT",
+        "Read pull requests, votes and rules from the API of Azure DevOps under NAME.",
+        "a personal access token",
+    ),
+)
+_GITHUB = _Forge(
+    "github",
+    "The repository's page: https://github.com/OWNER/NAME.",
+    "GITHUB_TOKEN",
+    "Read pull requests, reviews, checks, pushes and rules from GitHub's API under NAME.",
+)
+
+
+def _of(forge: _Forge) -> Callable[[F], F]:
+    """The name, page and token of a source that reads a forge's API."""
 
     def with_options(command: F) -> F:
-        command = click.option("--token-file", default="", help=token)(command)
-        command = click.option("--url", required=True, help=page)(command)
+        told = f"A file with {forge.token}; without it {forge.variable} is used."
+        command = click.option("--token-file", default="", help=told)(command)
+        command = click.option("--url", required=True, help=forge.page)(command)
         return click.argument("name")(command)
 
     return with_options
@@ -66,79 +126,30 @@ def source_add_gerrit(name: str, url: str, branches: tuple[str, ...]) -> None:
     _add_repository("gerrit", name, url, branches=list(branches))
 
 
-@source_add.command("github")
-@_of_forge(
-    "The repository's page: https://github.com/OWNER/NAME.",
-    "A file with a token; without it GITHUB_TOKEN is used.",
-)
+@source_add.command(_GITHUB.kind, help=_GITHUB.tells)
+@_of(_GITHUB)
 @click.option(
     "--app-id", default="", help="The id of a GitHub App, which is used in place of a token."
 )
 @click.option("--app-key-file", default="", help="The file of the App's private key.")
 def source_add_github(name: str, url: str, token_file: str, app_id: str, app_key_file: str) -> None:
-    """Read pull requests, reviews, checks, pushes and rules from GitHub's API under NAME."""
     app = {"app_id": app_id, "app_key_file": app_key_file}
     _add_repository("github", name, url, token_file=token_file, **app)
 
 
-@source_add.command("gitea")
-@_of_forge(
-    "The repository's page: https://HOST/OWNER/NAME.",
-    "A file with a token; without it GITEA_TOKEN is used.",
-)
-def source_add_gitea(name: str, url: str, token_file: str) -> None:
-    """Read pull requests, reviews, checks and rules from Gitea's API under NAME."""
-    _add_repository("gitea", name, url, token_file=token_file)
+def _with_token(forge: _Forge) -> click.Command:
+    """The command that adds a source of a forge."""
+
+    @click.command(forge.kind, help=forge.tells)
+    @_of(forge)
+    def command(name: str, url: str, token_file: str) -> None:
+        _add_repository(forge.kind, name, url, token_file=token_file)
+
+    return command
 
 
-@source_add.command("forgejo")
-@_of_forge(
-    "The repository's page: https://HOST/OWNER/NAME.",
-    "A file with a token; without it FORGEJO_TOKEN is used.",
-)
-def source_add_forgejo(name: str, url: str, token_file: str) -> None:
-    """Read pull requests, reviews, checks and rules from Forgejo's API under NAME."""
-    _add_repository("forgejo", name, url, token_file=token_file)
-
-
-@source_add.command("bitbucket")
-@_of_forge(
-    "The repository's page: https://bitbucket.org/WORKSPACE/NAME.",
-    "A file with a token, or with user:token; without it BITBUCKET_TOKEN is used.",
-)
-def source_add_bitbucket(name: str, url: str, token_file: str) -> None:
-    """Read pull requests, approvals and statuses from Bitbucket Cloud's API under NAME."""
-    _add_repository("bitbucket", name, url, token_file=token_file)
-
-
-@source_add.command("bitbucket_datacenter")
-@_of_forge(
-    "The repository's page: https://HOST/projects/KEY/repos/NAME.",
-    "A file with an access token; without it BITBUCKET_DATACENTER_TOKEN is used.",
-)
-def source_add_bitbucket_datacenter(name: str, url: str, token_file: str) -> None:
-    """Read pull requests and approvals from the API of a Bitbucket Data Center under NAME."""
-    _add_repository("bitbucket_datacenter", name, url, token_file=token_file)
-
-
-@source_add.command("azure_devops")
-@_of_forge(
-    "The repository's page: https://dev.azure.com/ORGANIZATION/PROJECT/_git/NAME.",
-    "A file with a personal access token; without it AZURE_DEVOPS_EXT_PAT is used.",
-)
-def source_add_azure_devops(name: str, url: str, token_file: str) -> None:
-    """Read pull requests and votes from the API of Azure DevOps under NAME."""
-    _add_repository("azure_devops", name, url, token_file=token_file)
-
-
-@source_add.command("gitlab")
-@_of_forge(
-    "The project's page: https://gitlab.com/GROUP/NAME.",
-    "A file with a token; without it GITLAB_TOKEN is used.",
-)
-def source_add_gitlab(name: str, url: str, token_file: str) -> None:
-    """Read merge requests, approvals, pushes and rules from GitLab's API under NAME."""
-    _add_repository("gitlab", name, url, token_file=token_file)
+for _forge in _FORGES:
+    source_add.add_command(_with_token(_forge))
 
 
 def _add_repository(kind: str, name: str, url: str, **settings: Any) -> None:

@@ -263,6 +263,8 @@ class RulesObserved(Fact, frozen=True, kw_only=True):
     `stale_ignored` whether approvals of an earlier change do not count without being dismissed.
     `ruleset` parts several sets of rules that hold for one branch; all of them hold at once. Where a forge
     lets one of several branch patterns hold, it is that of the lowest `priority` that is not 0.
+    `author_counts` is whether the author's own approval is one of those that are required. `number` is the
+    pull request that they are of alone, as the forge kept them when it merged, 0 where they are of all.
     """
 
     TYPE: ClassVar[str] = "rules.observed"
@@ -288,7 +290,9 @@ class RulesObserved(Fact, frozen=True, kw_only=True):
     rejections_block: bool | None = None
     signatures_required: bool | None = None
     stale_ignored: bool | None = None
+    author_counts: bool | None = None
     priority: int = 0
+    number: int = 0
     at: str
     raw: str = ""
 

@@ -21,7 +21,7 @@ from ledger.projections.revisions import BranchRow, RevisionRow
 from ledger.projections.rules import RuleRow, first_seen, host_of, in_force, members, team_key
 from ledger.projections.trees import ContextReader, line_at
 
-_TEAM, _ROLE, _NOBODY = "team:", "role:", "role:nobody"
+_TEAM, _ROLE, _ID, _NOBODY = "team:", "role:", "id:", "role:nobody"
 _SHOWN = 3
 
 
@@ -40,7 +40,7 @@ def demanded(context: Context, pull: ReportedPullRequestRow) -> Demanded:
     if not pull.merged_at or not pull.base:
         return Demanded()
     dialect = dialect_of(pull.url)
-    rows = in_force(context, pull.repository, pull.base, pull.merged_at, dialect)
+    rows = in_force(context, pull.repository, pull.base, pull.merged_at, dialect, pull.number)
     if rows is None:
         first = first_seen(context, pull.repository, pull.base, dialect)
         seen = f"first seen at {first}" if first else "never seen"
@@ -65,14 +65,17 @@ class _Demander:
     def of(self, rows: Sequence[RuleRow]) -> Demanded:
         quotas: list[Quota] = []
         texts: list[str] = []
-        needed = max((row.approvals_required for row in rows if not row.approvers), default=0)
-        if needed > 0:
-            texts.append("1 approval" if needed == 1 else f"{needed} approvals")
-            quotas.append(Quota(word=TOO_FEW, what="anybody else", count=needed))
+        strictest = max((row for row in rows if not row.approvers), key=_by_others, default=None)
+        if strictest is not None and strictest.approvals_required > 0:
+            needed = strictest.approvals_required
+            texts.append(("1 approval" if needed == 1 else f"{needed} approvals") + _own(strictest))
+            if (others := _by_others(strictest)) > 0:
+                quotas.append(Quota(word=TOO_FEW, what="anybody else", count=others))
         for row in rows:
             if row.approvers and row.approvals_required > 0:
-                quotas.append(self._by_approvers(row))
-                texts.append(f"{row.approvals_required} by {_together(row.approvers.split())}")
+                quotas += self._by_approvers(row)
+                names = _together(row.approvers.split("\n"))
+                texts.append(f"{row.approvals_required} by {names}{_own(row)}")
         if any(row.code_owners_required == 1 for row in rows) and self._dialect != GITEA:
             quotas += self._code_owners()
             texts.append("code owners")
@@ -85,16 +88,19 @@ class _Demander:
         found.evidence = [(row.evidence_position, row.recorded_at) for row in rows]
         return found
 
-    def _by_approvers(self, row: RuleRow) -> Quota:
+    def _by_approvers(self, row: RuleRow) -> Iterable[Quota]:
         named = [one for one in row.approvers.split("\n") if one != _NOBODY]
         people, unknown = self._people(named)
-        return Quota(
-            word="not_approver",
-            what=f"those whom the rule {row.ruleset or row.branch} names",
-            count=row.approvals_required,
-            people=people,
-            unknown=unknown,
-        )
+        own = unknown or person(self._pull.author) in people
+        count = _by_others(row) if own else row.approvals_required
+        if count > 0:
+            yield Quota(
+                word="not_approver",
+                what=f"those whom the rule {row.ruleset or row.branch} names",
+                count=count,
+                people=people,
+                unknown=unknown,
+            )
 
     # -- who somebody is
 
@@ -113,7 +119,7 @@ class _Demander:
 
     def _members(self, name: str) -> list[str] | None:
         """The logins that a name stands for; None where that is not known."""
-        if name.startswith((_ROLE, "@@")):
+        if name.startswith((_ROLE, _ID, "@@")):
             return None
         if "@" in name[1:]:
             return self._by_address(name)
@@ -238,6 +244,15 @@ class _Demander:
 
 def _not_known(why: str) -> Quota:
     return Quota(word=NOT_CODE_OWNER, what="its code owners", people=frozenset(), unknown=why)
+
+
+def _by_others(row: RuleRow) -> int:
+    """How many approvals of somebody else than the author a set of rules needs at the least."""
+    return row.approvals_required - (row.author_counts == 1)
+
+
+def _own(row: RuleRow) -> str:
+    return ", the author's own among them" if row.author_counts == 1 else ""
 
 
 def _together(names: Sequence[str]) -> str:

@@ -18,6 +18,8 @@ from ledger.projections import Context, Projection, Row, Table, column, key_text
 from ledger.tellings import digest
 
 MAX_TIME = 32
+# How the sets of rules begin that a pull request may have of its own.
+APPROVAL_RULE = "approval rule "
 _MOST = 2**31 - 1
 
 
@@ -42,7 +44,9 @@ class RuleRow(NamedTuple):
     rejections_block: int
     signatures_required: int
     stale_ignored: int
+    author_counts: int
     priority: int
+    number: int
     checks_required: str
     merge_methods: str
     bypassers: str
@@ -111,7 +115,9 @@ def _rules(recorded: RecordedEvent, data: RulesObserved) -> RuleRow:
         rejections_block=_told(data.rejections_block),
         signatures_required=_told(data.signatures_required),
         stale_ignored=_told(data.stale_ignored),
+        author_counts=_told(data.author_counts),
         priority=max(0, min(data.priority, _MOST)),
+        number=max(0, min(data.number, _MOST)),
         checks_required=_list(data.checks_required),
         merge_methods=_list(data.merge_methods),
         bypassers=_list(data.bypassers),
@@ -159,23 +165,28 @@ def team_key(team: str) -> str:
 
 
 def in_force(
-    context: Context, repository: str, branch: str, at: str, dialect: str
+    context: Context, repository: str, branch: str, at: str, dialect: str, number: int = 0
 ) -> list[RuleRow] | None:
     """The sets of rules that held for a branch at a time, by the last looks by then; None if never seen.
 
-    A set that names the branch hides those of its name with a pattern. On Gitea one set holds alone.
+    A set that names the branch hides those of its name with a pattern. On Gitea one set holds alone. The
+    approval rules of a pull request itself take the place of those of every one.
     """
     seen = [
         row
         for row in context.find(RuleRow, repository=repository)
-        if row.observed_at <= at and holds_for(row.branch, branch, dialect)
+        if row.number in (0, number)
+        and (row.number or row.observed_at <= at)
+        and holds_for(row.branch, branch, dialect)
     ]
     if not seen:
         return None
-    last: dict[tuple[str, str], RuleRow] = {}
+    last: dict[tuple[str, str, int], RuleRow] = {}
     for row in sorted(seen, key=lambda one: (one.observed_at, one.digest)):
-        last[row.branch, row.ruleset] = row
+        last[row.branch, row.ruleset, row.number] = row
     rows = [row for row in last.values() if row.found]
+    if any(row.number for row in rows):
+        rows = [row for row in rows if row.number or not row.ruleset.startswith(APPROVAL_RULE)]
     exact = {row.ruleset for row in rows if row.branch == branch}
     if dialect == GITEA:
         return _first(rows, branch)
@@ -187,7 +198,7 @@ def first_seen(context: Context, repository: str, branch: str, dialect: str) -> 
     times = [
         row.observed_at
         for row in context.find(RuleRow, repository=repository)
-        if holds_for(row.branch, branch, dialect)
+        if not row.number and holds_for(row.branch, branch, dialect)
     ]
     return min(times, default="")
 
@@ -228,7 +239,7 @@ def members(context: Context, host: str, team: str, at: str) -> list[Identity] |
 
 PROJECTION = Projection(
     name="rules",
-    version=1,
+    version=2,
     tables=(RULES, TEAMS),
     handles=(RulesObserved, TeamObserved),
     project=project,

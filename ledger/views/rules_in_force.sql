@@ -1,4 +1,4 @@
--- view: The rules for changing branches, as spans: from when a set of rules was first seen so to when something else was seen. Of the time before the first look at a branch nothing is known, and no row says anything of it.
+-- view: The rules for changing branches, as spans: from when a set of rules was first seen so to when something else was seen. Of the time before the first look at a branch nothing is known, and no row says anything of it. Rules of one pull request alone are not here; `pull_requests` says what was demanded of it.
 -- repository: The source's name.
 -- branch: The branch, or the forge's pattern of branches.
 -- ruleset: Which of the sets of rules that hold at once for one branch.
@@ -11,7 +11,7 @@
 -- admins_included: 1 where it holds for administrators too, else 0; null where that is not told.
 -- checks_required: The checks that have to pass, one a line.
 -- merge_methods: The ways of merging that it allows, one a line; empty where that is not told.
--- bypassers: Who may pass over it, one a line: logins, team: and role: names.
+-- bypassers: Who may pass over it, one a line: logins, team:, app: and role: names; `id 7` in place of a name where the forge tells the id alone.
 -- approvers: Whose approvals fulfil it, one a line; empty where anybody's do.
 -- mergers: Who may merge, one a line; empty where whoever may write does.
 -- valid_from: When it was first seen so (UTC); it may have been so before.
@@ -23,7 +23,7 @@
 with looks as (
   -- Of two looks in one second the one of the higher digest, as everywhere.
   select r.*, row_number() over (partition by repository, branch, ruleset, observed_at order by digest desc) as place
-  from model_rule r
+  from model_rule r where number = 0
 ), changes as (
   select l.*, lag(facts) over (partition by repository, branch, ruleset order by observed_at) as before
   from looks l where place = 1

@@ -1,6 +1,7 @@
 """Azure DevOps' REST API: every pull request of a repository, and what service hooks lost.
 
-Of each that looks different than before: itself, its threads (votes), iterations (pushes) and commits.
+Of each that looks different than before: itself, its threads (votes), iterations (pushes) and commits. The
+policies for branches are asked for each time, and recorded where they differ from what was recorded last.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from urllib.parse import quote, unquote, urlsplit
 
 from ledger.errors import SourceError
-from ledger.httpio import MAX_PAGES, Absent, Api
-from ledger.sources import Batch, Configured, Tools, payloads, recorded
+from ledger.httpio import MAX_PAGES, Absent, Api, Denied
+from ledger.sources import Batch, Configured, Tools, payloads, recorded, ruled
 from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
-from ledger.sources.azure_devops import facts
+from ledger.sources.azure_devops import facts, policies
 from ledger.sources.azure_devops.facts import KIND
 from ledger.sources.following import Listed, Reading, follow, mark
 from ledger.sources.payloads import Json, number, part, parts
@@ -58,12 +59,16 @@ def authorization(token: str) -> str:
 
 
 def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
-    """Every pull request that looks different than before, some at a time.
+    """The policies, and every pull request that looks different than before, some at a time.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
     with connected(options, authorization(options.token)) as api:
-        yield from follow(_Forge(options, api, tools), cursor)
+        forge = _Forge(options, api, tools)
+        batch = forge.policies()
+        if batch.events:
+            yield batch
+        yield from follow(forge, cursor)
 
 
 class _Forge:
@@ -72,7 +77,27 @@ class _Forge:
         self._tools = tools
         self._forge = options.forge
         self._name = options.name
+        self._repository = options.path
+        self._policies = f"{options.path.partition('/_apis/')[0]}/_apis/policy/configurations"
         self._pulls = f"{options.path}/pullrequests"
+
+    def policies(self) -> Batch:
+        """What differs of the policies for branches."""
+        try:
+            repository = self._api.get(f"{self._repository}?{_VERSION}").value()
+            if not isinstance(repository, dict):
+                raise SourceError("the repository is no JSON object")
+            told = self._one(f"{self._policies}?{_VERSION}")
+            recent = (
+                self._one(f"{self._pulls}?searchCriteria.status=all&{_VERSION}&$top={PAGE}&$skip=0")
+                if policies.named(told)
+                else []
+            )
+        except (Absent, Denied) as error:
+            gap = payloads.unread(KIND, self._forge, "the policies", error, self._tools)
+            return Batch(events=[gap])
+        found = list(policies.in_force(told, repository, policies.people(recent)))
+        return ruled.changed(KIND, self._forge, [*found, ruled.no_other(found)], self._tools)
 
     def listed_open(self) -> Iterator[Sequence[Listed]]:
         return self._listed("active")

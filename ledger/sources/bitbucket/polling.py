@@ -1,7 +1,9 @@
 """Bitbucket Cloud's REST API 2.0: every pull request, and what webhooks lost.
 
 Of each that changed: itself, its activities (approvals, pushes, the merge), its commits and statuses, and
-the whole name of its merge commit. An approval that was told and is listed no more was taken back.
+the whole name of its merge commit. An approval that was told and is listed no more was taken back. With a
+token the branch restrictions are asked for each time, and recorded where they differ from what was recorded
+last.
 """
 
 from __future__ import annotations
@@ -14,10 +16,10 @@ from urllib.parse import quote, urlsplit
 from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import ReviewDismissed, ReviewSubmitted
-from ledger.httpio import MAX_PAGES, Absent, Api
-from ledger.sources import Batch, Configured, Tools, payloads, recorded, votes
+from ledger.httpio import MAX_PAGES, Absent, Api, Denied
+from ledger.sources import Batch, Configured, Tools, payloads, recorded, ruled, votes
 from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
-from ledger.sources.bitbucket import facts
+from ledger.sources.bitbucket import facts, restrictions
 from ledger.sources.bitbucket.facts import HOST, KIND
 from ledger.sources.following import Listed, Reading, follow, mark
 from ledger.sources.payloads import Json, Told, number, part, parts
@@ -56,12 +58,17 @@ def authorization(token: str) -> str:
 
 
 def pull(options: ForgeOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
-    """Every pull request that changed since the cursor, some at a time.
+    """The branch restrictions, and every pull request that changed since the cursor, some at a time.
 
     Raises SourceError where the API cannot be read; what was read until then is kept.
     """
     with connected(options, authorization(options.token)) as api:
-        yield from follow(_Forge(options, api, tools), cursor)
+        forge = _Forge(options, api, tools)
+        if options.token:  # to others Bitbucket tells no restrictions
+            batch = forge.restrictions()
+            if batch.events:
+                yield batch
+        yield from follow(forge, cursor)
 
 
 class _Forge:
@@ -70,8 +77,31 @@ class _Forge:
         self._tools = tools
         self._forge = options.forge
         self._name = options.name
-        self._pulls = f"repositories/{options.path}/pullrequests"
+        self._repository = f"repositories/{options.path}"
+        self._pulls = f"{self._repository}/pullrequests"
         self._commits = f"repositories/{options.path}/commit"
+
+    def restrictions(self) -> Batch:
+        """What differs of the branch restrictions."""
+        repository, model, reviewers = self._repository, None, None
+        try:
+            told = self._all(f"{repository}/branch-restrictions?pagelen=100")
+            if restrictions.has_types(told):
+                model = self._one(f"{repository}/effective-branching-model")
+        except (Absent, Denied) as error:
+            gap = payloads.unread(KIND, self._forge, "the branch restrictions", error, self._tools)
+            return Batch(events=[gap])
+        if restrictions.asks_default_reviewers(told):
+            try:
+                reviewers = self._all(f"{repository}/effective-default-reviewers?pagelen=100")
+            except (Absent, Denied):  # then it is not known who they are
+                reviewers = None
+        found = list(restrictions.in_force(restrictions.Settings(told, model, reviewers)))
+        return ruled.changed(KIND, self._forge, [*found, ruled.no_other(found)], self._tools)
+
+    def _one(self, path: str) -> Json:
+        found = self._api.get(path).value()
+        return found if isinstance(found, dict) else {}
 
     def listed_open(self) -> Iterator[Sequence[Listed]]:
         return self._listed("state=OPEN")

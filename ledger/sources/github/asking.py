@@ -17,7 +17,7 @@ from ledger.errors import SourceError
 from ledger.events import CollectorGap, NewEvent
 from ledger.httpio import Absent, Api, Denied
 from ledger.instants import moment
-from ledger.jsontext import Value, compact
+from ledger.jsontext import Value, clean, compact
 from ledger.sources import Batch, Tools, payloads
 from ledger.sources.github import facts
 from ledger.sources.github.access import GithubOptions
@@ -26,6 +26,7 @@ from ledger.sources.payloads import Json, Told
 
 PAGE: Final = 100
 AGAIN: Final = timedelta(days=1)
+MOST_APPS: Final = 200
 T = TypeVar("T")
 
 
@@ -34,7 +35,8 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     Pull requests: until when; which of that very second; the tag of an idle answer. Pushes: the page and
     its tag for each branch. Then when we looked around last, until when rule suites and failed deliveries
-    are read, what was denied when, and what the repository is called and owned by.
+    are read, what was denied when, what the repository is called and owned by, and the names of apps by
+    their ids, as their checks tell them.
     """
 
     since: str = ""
@@ -48,6 +50,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     denied: dict[str, str] = {}
     branch: str = ""
     organization: str = ""
+    apps: dict[str, str] = {}
 
 
 @dataclass(slots=True)
@@ -97,6 +100,17 @@ class Asking:
             return None
         self.cursor.denied.pop(what, None)
         return found
+
+    def know(self, app: Json) -> None:
+        """Keeps the name of an app."""
+        number, slug = app.get("id"), app.get("slug")
+        if (
+            type(number) is int
+            and isinstance(slug, str)
+            and slug
+            and len(self.cursor.apps) < MOST_APPS
+        ):
+            self.cursor.apps[str(number)] = clean(slug)[:100]
 
     def told(self, what: str, value: Any, tell: Callable[[Told], list[NewEvent]]) -> Batch:
         """The events of a value of the API. What cannot be told is a gap and stops nothing else."""

@@ -34,6 +34,7 @@ class Looking:
         self._asking = asking
         self._forge = asking.options.forge
         self._now = asking.tools.now
+        self._teams_told: list[Json] | None = None
 
     def read(self) -> Iterator[Batch]:
         """Everything that is due, recorded part by part."""
@@ -187,11 +188,29 @@ class Looking:
         whole = asking.allowed(
             f"ruleset {name}", lambda: asking.item(f"{asking.repo}/rulesets/{name}")
         )
+        names = self._names(rules.actors(whole or {}))
         self._if_new(
             {"rules": held, "ruleset": whole},
             branch,
-            lambda told: rules.ruleset(told, branch, name, held, whole or {}, self._now),
+            lambda told: rules.ruleset(told, branch, name, held, whole or {}, self._now, names),
         )
+
+    def _names(self, actors: set[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        """Who actors are: teams of the repository, apps whose checks were read, and users."""
+        kinds, asking = {kind for kind, _ in actors}, self._asking
+        found = {("Integration", int(one)): name for one, name in asking.cursor.apps.items()}
+        for team in self._repository_teams() if "Team" in kinds else ():
+            if type(team.get("id")) is int and isinstance(team.get("slug"), str):
+                found["Team", team["id"]] = clean(team["slug"])[:100]
+        for kind, number in sorted(actors):
+            if kind == "User":
+                try:
+                    login = asking.item(f"user/{number}").get("login")
+                except (Absent, Denied):
+                    continue
+                if isinstance(login, str) and login:
+                    found[kind, number] = clean(login)[:255]
+        return found
 
     def _if_new(self, value: Any, branch: str, tell: Any) -> None:
         """Records rules that differ from what was told of them last."""
@@ -210,8 +229,7 @@ class Looking:
         asking, organization = self._asking, self._asking.cursor.organization
         if not organization:
             return
-        teams = asking.allowed("teams", lambda: asking.items(f"{asking.repo}/teams"))
-        for team in teams or ():
+        for team in self._repository_teams():
             slug = team.get("slug")
             if not isinstance(slug, str) or not slug:
                 continue
@@ -221,6 +239,13 @@ class Looking:
                 value = {"team": team, "members": members}
                 asking.take([asking.told("teams", value, self._team(clean(slug), members))])
         yield asking.batch()
+
+    def _repository_teams(self) -> list[Json]:
+        """The teams that have a right to the repository, asked for once a look; a person's has none."""
+        asking = self._asking
+        if self._teams_told is None and asking.cursor.organization:
+            self._teams_told = asking.allowed("teams", lambda: asking.items(f"{asking.repo}/teams"))
+        return self._teams_told or []
 
     def _team(self, slug: str, members: list[Json]) -> Any:
         asking, organization = self._asking, self._asking.cursor.organization

@@ -159,6 +159,7 @@ class _Pulls:
             "checks", lambda: asking.items(f"{path}/check-runs?filter=latest", "check_runs")
         )
         for one in runs or ():
+            asking.know(part(one, "app"))
             own = checks.own(one)
             yield asking.told(f"checks of {head}", own, _checked(checks.run, own))
         statuses = asking.allowed("statuses", lambda: asking.items(f"{path}/status", "statuses"))

@@ -2,12 +2,13 @@
 
 Rules are told when they differ from what was told of them last. What is told as `found` false ended: there
 is no such rule any more, or there never was one. A ruleset that excludes branches by pattern is
-told by the API alone, which says what holds for a branch.
+told by the API alone, which says what holds for a branch. Who may pass over a ruleset is told by ids:
+`team:id 7` where nothing else tells who that is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ledger.events import Identity, NewEvent, RulesObserved, TeamObserved
@@ -26,6 +27,7 @@ _BYPASS = {
     "DeployKey": "deploy_key",
     "User": "user",
 }
+_ROLES = {2: "maintain", 4: "write", 5: "admin"}  # those of every organization
 
 
 # -- classic protection ----------------------------------------------------------------------------
@@ -101,9 +103,18 @@ def gone(told: Told, branch: str, ruleset: str, at: str) -> RulesObserved:
 
 
 def ruleset(
-    told: Told, branch: str, name: str, rules: Sequence[Json], whole: Json, at: str
+    told: Told,
+    branch: str,
+    name: str,
+    rules: Sequence[Json],
+    whole: Json,
+    at: str,
+    names: Mapping[tuple[str, int], str] | None = None,
 ) -> RulesObserved:
-    """One ruleset in force at a branch: its rules, and the ruleset itself for who may pass over it."""
+    """One ruleset in force at a branch: its rules, and the ruleset itself for who may pass over it.
+
+    `names` are those of actors (their type and id) as far as known.
+    """
     reviews = [part(one, "parameters") for one in rules if one.get("type") == "pull_request"]
     checks = [
         part(one, "parameters") for one in rules if one.get("type") == "required_status_checks"
@@ -132,8 +143,18 @@ def ruleset(
             }
         ),
         merge_methods=_texts(reviews[0].get("allowed_merge_methods")) if len(reviews) == 1 else [],
-        bypassers=sorted({_bypasser(one) for one in parts(whole, "bypass_actors")} - {""}),
+        bypassers=sorted(
+            {_bypasser(one, names or {}) for one in parts(whole, "bypass_actors")} - {""}
+        ),
     )
+
+
+def actors(whole: Json) -> set[tuple[str, int]]:
+    """The type and id of each who may pass over a ruleset."""
+    found = {
+        (str(one.get("actor_type")), one.get("actor_id")) for one in parts(whole, "bypass_actors")
+    }
+    return {(kind, number) for kind, number in found if type(number) is int}
 
 
 def ruleset_changed(told: Told, body: Json) -> list[NewEvent]:
@@ -158,13 +179,20 @@ def ruleset_changed(told: Told, body: Json) -> list[NewEvent]:
     return found
 
 
-def _bypasser(actor: Json) -> str:
+def _bypasser(actor: Json, names: Mapping[tuple[str, int], str]) -> str:
     kind = str(actor.get("actor_type"))
     known = _BYPASS.get(kind, "")
     if kind == "OrganizationAdmin":
         return "role:organization_admin"
     identifier = actor.get("actor_id")
-    return f"{known}:{identifier}" if known and type(identifier) is int else known
+    if not known or type(identifier) is not int:
+        return known
+    name = names.get((kind, identifier))
+    if kind == "RepositoryRole":
+        name = _ROLES.get(identifier)
+    if kind == "User" and name:
+        return name
+    return f"{known}:{name or f'id {identifier}'}"
 
 
 # -- teams -----------------------------------------------------------------------------------------

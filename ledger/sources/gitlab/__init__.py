@@ -3,7 +3,7 @@
 A merge request is told in the words of pull requests. From files are read bodies of webhooks, alone or
 with their headers (`{"headers": …, "body": …}`), merge requests as the REST API gives them, and such a one
 with the other answers about it: `{"merge_request": …,
-"versions": […], "notes": […], "approvals": …, "commits": […]}`.
+"versions": […], "notes": […], "approvals": …, "commits": […], "approval_state": …}`.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ def _together(value: Json, tools: Tools) -> Batch:
         notes=parts(value, "notes") if "notes" in value else None,
         approvals=part(value, "approvals") or None,
         commits=parts(value, "commits") if "commits" in value else None,
+        approval_state=part(value, "approval_state") or None,
     )
     forge = facts.forge(facts.project_of(request.get("web_url")))
     return trail.events(forge, given, tools)

@@ -24,6 +24,7 @@ from ledger.jsontext import Value, clean, compact
 from ledger.sources import Tools, keyed, payloads
 from ledger.sources.keyed import Merge
 from ledger.sources.payloads import Json, Told, count, identity, number, part, sha
+from ledger.sources.ruled import Rules, observed
 
 KIND: Final = "gitlab"
 PIPELINE: Final = "pipeline"
@@ -152,6 +153,12 @@ def review(
         raw=told.raw,
     )
     return told.event(f"review/{identifier}", at, reviewer, data)
+
+
+def kept_rules(told: Told, of: int, one: Rules, merged_at: str) -> NewEvent:
+    """A set of rules that a merge request merged under."""
+    data = observed(told, one, merged_at, of)
+    return told.event(f"pull/{of}/rules/{one.ruleset}", merged_at, None, data)
 
 
 # -- pushes and pipelines --------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """GitLab's API v4: every merge request there is, who approved it, pushes, and the rules in force.
 
 Merge requests are read in the order in which they last changed (`updated_after`), so the cursor is a time
-and reading can stop anywhere. Of each that changed: itself, its versions, notes, approvals and commits.
+and reading can stop anywhere. Of each that changed: itself, its versions, notes, approvals and commits, and
+where it merged, the approval rules that it has of its own.
 Pushes to branches are read from the events of the project, which GitLab keeps for some years. Rules and
 teams are asked for each time, and recorded where they differ from what was recorded last.
 """
@@ -17,13 +18,14 @@ import msgspec
 
 from ledger.contents import Content
 from ledger.errors import SourceError
-from ledger.events import Identity, NewEvent, RulesObserved, TeamObserved
+from ledger.events import Identity, NewEvent, TeamObserved
 from ledger.httpio import Absent, Answer, Api, Denied
-from ledger.sources import Batch, Configured, Tools, keyed, payloads
+from ledger.sources import Batch, Configured, Tools, keyed, payloads, ruled
 from ledger.sources.apis import ForgeOptions, connected, token, wrong_address
 from ledger.sources.gitlab import facts, rules, trail
 from ledger.sources.gitlab.facts import KIND
-from ledger.sources.payloads import Json, Told
+from ledger.sources.payloads import Json
+from ledger.sources.ruled import Rules
 
 PAGE = 100
 
@@ -75,6 +77,7 @@ class _Pull:
         self._name = options.name
         self._project = f"projects/{options.path}"
         self._signed_in = bool(options.token)
+        self._has_approval_rules = False
         self._reached = reached
         self._done = 0
 
@@ -142,14 +145,22 @@ class _Pull:
             notes=self._optional_list(f"{path}/notes", "sort=asc&activity_filter=only_activity&"),
             approvals=self._value(f"{path}/approvals") if self._signed_in else None,
             commits=self._optional_list(f"{path}/commits"),
+            approval_state=self._approval_state(request, path),
         )
         batch = trail.events(self._forge, given, self._tools)
         missing = [
             self._unread(f"pull request {number}", f"its {name} are not shown to us")
             for name, value in zip(given._fields, given, strict=True)
-            if value is None and (name != "approvals" or self._signed_in)
+            if value is None
+            and name != "approval_state"
+            and (name != "approvals" or self._signed_in)
         ]
         return Batch(events=[*batch.events, *missing], contents=batch.contents)
+
+    def _approval_state(self, request: Json, path: str) -> Json | None:
+        """The approval rules of a merge request that merged, where this tier of GitLab has such rules."""
+        wanted = self._has_approval_rules and request.get("state") == "merged"
+        return self._value(f"{path}/approval_state") if wanted else None
 
     def _unread(self, what: str, why: str) -> NewEvent:
         return payloads.unread(KIND, self._forge, what, SourceError(why), self._tools)
@@ -202,6 +213,7 @@ class _Pull:
             return Batch(
                 events=[payloads.unread(KIND, self._forge, "the rules", error, self._tools)]
             )
+        self._has_approval_rules = given.rules is not None
         users, groups = rules.mentioned(given)
         logins = {one: name for one in users if (name := self._text(f"users/{one}", "username"))}
         paths = {one: name for one in groups if (name := self._text(f"groups/{one}", "full_path"))}
@@ -214,36 +226,13 @@ class _Pull:
             )
         return batch
 
-    def _changed_rules(self, given: rules.Settings, found: list[rules.Rules]) -> Batch:
-        last: dict[tuple[str, str], RulesObserved] = {}
-        for recorded in self._tools.told(f"{self._forge}/rules/"):
-            if isinstance(recorded.data, RulesObserved):
-                last[recorded.data.branch, recorded.data.ruleset] = recorded.data
-        now = {(one.branch, one.ruleset) for one in found}
-        for branch, ruleset in sorted(last.keys() - now):
-            unknown = given.rules is None and ruleset.startswith(rules.APPROVAL_RULE)
-            if last[branch, ruleset].found and not unknown:
-                found.append(rules.Rules(branch, ruleset, {"found": False}, {"rules": sorted(now)}))
-        events: list[NewEvent] = []
-        contents: list[Content] = []
-        for one in found:
-            told = facts.told(self._forge, one.evidence, self._tools)
-            data = self._observed(told, one)
-            known = last.get((one.branch, one.ruleset))
-            if known is None or keyed.timeless(known) != keyed.timeless(data):
-                events.append(keyed.rules(told, data))
-                contents += told.contents
-        return Batch(events=events, contents=contents)
-
-    def _observed(self, told: Told, one: rules.Rules) -> RulesObserved:
-        return RulesObserved(
-            repository=told.repository,
-            forge=told.forge,
-            branch=one.branch,
-            ruleset=one.ruleset,
-            at=self._tools.now,
-            raw=told.raw,
-            **one.fields,
+    def _changed_rules(self, given: rules.Settings, found: list[Rules]) -> Batch:
+        return ruled.changed(
+            KIND,
+            self._forge,
+            found,
+            self._tools,
+            lambda ruleset: given.rules is None and ruleset.startswith(rules.APPROVAL_RULE),
         )
 
     def _team(self, group: int, path: str) -> Batch:

@@ -2,8 +2,10 @@
 
 A protected branch is one set of rules, each approval rule another; all hold at once. Whoever may push to a
 protected branch may pass over merge requests; where every developer may, none is required. Approvals in
-GitLab's free tier are never required; what is not told stays None. Pure; facts are from GitLab's
-`doc/api/protected_branches.md` and `merge_request_approvals.md`.
+GitLab's free tier are never required; what is not told stays None. A merge request may have approval rules
+of its own in place of those of the project; when it merges, GitLab keeps those that held. Pure; facts are
+from GitLab's `doc/api/protected_branches.md`, `doc/api/merge_request_approvals.md` and
+`ee/app/services/approval_rules/finalize_service.rb`.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from typing import Any, Final, NamedTuple
 from ledger.jsontext import clean
 from ledger.sources.gitlab.facts import PIPELINE
 from ledger.sources.payloads import Json, count, parts
+from ledger.sources.ruled import Rules
 
 PROTECTION: Final = "branch protection"
 APPROVAL_RULE: Final = "approval rule "
 _DEVELOPER = 30
 _EVERY_BRANCH = "*"
+_BY_HAND = ("regular", "any_approver")
 _ROLES = {_DEVELOPER: "role:developer", 40: "role:maintainer", 60: "role:admin"}
 _METHODS = {"merge": ["merge"], "rebase_merge": ["merge"], "ff": ["fast-forward"]}
 _PROJECT = (
@@ -37,15 +41,6 @@ class Settings(NamedTuple):
     branches: Sequence[Json]
     approvals: Json | None = None
     rules: Sequence[Json] | None = None
-
-
-class Rules(NamedTuple):
-    """One set of rules for a branch or a pattern of them: its fields of `rules.observed`, and its source."""
-
-    branch: str
-    ruleset: str
-    fields: dict[str, Any]
-    evidence: Json
 
 
 def mentioned(given: Settings) -> tuple[set[int], set[int]]:
@@ -78,10 +73,36 @@ def in_force(
         seen: Json = {"project": base, "protected_branches": names[:-1]}
         yield Rules(clean(default), PROTECTION, {"found": False}, seen)
     for rule in given.rules or ():
-        if rule.get("rule_type") in ("regular", "any_approver") and type(rule.get("id")) is int:
+        if rule.get("rule_type") in _BY_HAND and type(rule.get("id")) is int:
             ruleset = f"{APPROVAL_RULE}{rule['id']}"
-            for name in _branches(rule) or [_EVERY_BRANCH]:
-                yield Rules(name, ruleset, _approval(rule, groups), {"approval_rule": rule})
+            evidence = {"approval_rule": rule, "approvals": given.approvals}
+            for name in _branches(rule):
+                yield Rules(name, ruleset, _approval(rule, groups, given.approvals), evidence)
+
+
+def kept(request: Json, state: Json) -> Iterator[Rules]:
+    """The approval rules that a merged request has of its own, as GitLab's `approval_state` tells them.
+
+    Those of CODEOWNERS are left out: what it demands is told by the file. A rule that fewer people could
+    approve than it needs holds nobody up.
+    """
+    branch = clean(_text(request, "target_branch"))
+    if state.get("approval_rules_overwritten") is not True or not branch:
+        return
+    for rule in parts(state, "rules"):
+        kind = rule.get("rule_type")
+        if kind not in (*_BY_HAND, "report_approver") or type(rule.get("id")) is not int:
+            continue
+        needed = count(rule.get("approvals_required"))
+        people = _logins(rule, "eligible_approvers") | _logins(rule, "approved_by")
+        anybody = kind == "any_approver"
+        fields = {
+            "enforced": anybody or len(people) >= needed,
+            "approvals_required": needed,
+            "approvers": [] if anybody else sorted(people),
+        }
+        evidence = {"approval_rule": rule, "merge_request": request.get("iid")}
+        yield Rules(branch, f"{APPROVAL_RULE}{rule['id']}", fields, evidence)
 
 
 def _protection(
@@ -139,21 +160,33 @@ def _is_role(level: Json) -> bool:
     return not any(level.get(name) for name in ("user_id", "group_id", "deploy_key_id"))
 
 
-def _approval(rule: Json, groups: Mapping[int, str]) -> dict[str, Any]:
-    logins = {clean(one["username"]) for one in parts(rule, "users") if _text(one, "username")}
+def _approval(
+    rule: Json, groups: Mapping[int, str], approvals: Json | None = None
+) -> dict[str, Any]:
+    logins = _logins(rule, "users")
     teams = {f"team:{groups.get(one['id'], one['id'])}" for one in _groups(rule)}
     if rule.get("contains_hidden_groups") is True:
-        teams.add("team:hidden")
+        # Whoever is in the groups that we are not shown is told all the same.
+        eligible = _logins(rule, "eligible_approvers")
+        logins |= eligible
+        teams |= set() if eligible else {"team:hidden"}
     return {
         "enforced": True,
         "approvals_required": count(rule.get("approvals_required")),
         "approvers": sorted(logins | teams),
+        "author_counts": _boolean(approvals or {}, "merge_requests_author_approval"),
     }
 
 
+def _logins(rule: Json, name: str) -> set[str]:
+    return {clean(one["username"]) for one in parts(rule, name) if _text(one, "username")}
+
+
 def _branches(rule: Json) -> list[str]:
-    """The branches that an approval rule is for; none for every branch."""
-    return [name for one in parts(rule, "protected_branches") if (name := _name(one))]
+    """The branches that an approval rule is for, perhaps every one."""
+    found = [name for one in parts(rule, "protected_branches") if (name := _name(one))]
+    every = not found and rule.get("applies_to_all_protected_branches") is not True
+    return [_EVERY_BRANCH] if every else found
 
 
 def _groups(rule: Json) -> list[Json]:

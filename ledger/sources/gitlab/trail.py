@@ -22,9 +22,10 @@ from ledger.contents import Content
 from ledger.errors import SourceError
 from ledger.events import NewEvent, PullRequest
 from ledger.sources import Batch, Tools, keyed, payloads
-from ledger.sources.gitlab import facts
+from ledger.sources.gitlab import facts, rules
 from ledger.sources.gitlab.facts import KIND
 from ledger.sources.payloads import Json, Told, number, part, parts, sha
+from ledger.sources.ruled import Rules
 
 _SAID = {
     "approved this merge request": "approved",
@@ -44,6 +45,7 @@ class Answers(NamedTuple):
     notes: Sequence[Json] | None = None
     approvals: Json | None = None
     commits: Sequence[Json] | None = None
+    approval_state: Json | None = None
 
 
 class _Said(NamedTuple):
@@ -74,6 +76,7 @@ class _Facts:
 
     def all(self) -> Batch:
         request = self._given.merge_request
+        at = payloads.time(request.get("merged_at"))
         self._add(request, lambda told: facts.standing(told, request))
         for before, version, note in self._pushes():
             evidence = {"version": version, **({"note": note} if note else {})}
@@ -86,6 +89,8 @@ class _Facts:
         if head and commits:
             commits.reverse()
             self._add(commits, lambda told: facts.listed(told, self._number, head, commits))
+        for one in self._rules() if at else ():
+            self._add(one.evidence, lambda told, r=one: facts.kept_rules(told, self._number, r, at))
         pipeline = part(request, "head_pipeline")
         if pipeline:
             self._add(pipeline, lambda told: facts.check(told, pipeline))
@@ -102,6 +107,12 @@ class _Facts:
         if event is not None:
             self._events.append(event)
             self._contents += told.contents
+
+    def _rules(self) -> Iterator[Rules]:
+        """The approval rules that it merged under; told once, for who can approve may be told anew."""
+        told = self._tools.told(f"{self._forge}/pull/{self._number}/rules/")
+        if self._given.approval_state and not told:
+            yield from rules.kept(self._given.merge_request, self._given.approval_state)
 
     # -- pushes ------------------------------------------------------------------------------------
 
