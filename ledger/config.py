@@ -22,6 +22,14 @@ KEY_FILE = "ledger.key"
 SIGNING_KEY_FILE = "signing.key"
 STATE = ".ledger"
 GIT_KINDS = ("git", "gerrit")  # the sources that are a repository
+_PUBLIC = {
+    "github.com": "github",
+    "gitlab.com": "gitlab",
+    "bitbucket.org": "bitbucket",
+    "dev.azure.com": "azure_devops",
+    "codeberg.org": "gitea",
+}
+_ALIKE = {"forgejo": "gitea"}  # the same forge by another name
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 
@@ -188,6 +196,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             ):
                 return one.name
         return ""
+
+    def may_tell(self, kind: str, forge: str) -> bool:
+        """Whether deliveries of a kind may tell of a forge's repository, by its full name with its host.
+
+        A host that is known to be of some kinds, by the sources or because everybody knows it, is told of
+        by no other: who knows one forge's secret must not sign approvals of another's.
+        """
+        host = forge.partition("/")[0]
+        known = {
+            _ALIKE.get(one.kind, one.kind)
+            for one in self.source
+            if one.kind not in GIT_KINDS and not one.cluster
+            if forge_name(one.url).partition("/")[0] == host
+        }
+        known |= {_PUBLIC[host]} if host in _PUBLIC else set()
+        return not known or _ALIKE.get(kind, kind) in known
 
     def find_source(self, name: str) -> SourceSettings:
         """The source with a name; UsageError with those there are."""

@@ -96,7 +96,8 @@ def drain(
             return Drained(counting=counting)
         with recording(settings, clock=clock, project=project) as recorder:
             record = noting(recorder, inbox, clock)
-            done = _Recorder(record, registry.sources()).record_all(inbox, numbers, stopped)
+            recorder_of = _Recorder(record, registry.sources(), settings.may_tell)
+            done = recorder_of.record_all(inbox, numbers, stopped)
             inbox.sweep()
             for one in refusals:
                 record(one.kind.sender, partial(_refused, one))
@@ -108,9 +109,12 @@ def drain(
 class _Recorder:
     """Records deliveries by their sources, which are looked up once: that takes longer than a delivery."""
 
-    def __init__(self, record: Record, sources: Mapping[str, Source]) -> None:
+    def __init__(
+        self, record: Record, sources: Mapping[str, Source], may_tell: Callable[[str, str], bool]
+    ) -> None:
         self._record = record
         self._sources = sources
+        self._may_tell = may_tell
 
     def record_all(
         self, inbox: Inbox, numbers: Sequence[int], stopped: Callable[[], bool]
@@ -172,6 +176,7 @@ class _Recorder:
             for one in deliveries:
                 try:
                     told = _tell(self._sources.get(sender), one, tools)
+                    self._check(sender, told)
                 except (IntegrityError, StoreError):
                     raise
                 except LedgerError as error:
@@ -186,6 +191,12 @@ class _Recorder:
             if one.number in faults:
                 self._tell_gap(one, faults[one.number])
         return appended, faults
+
+    def _check(self, sender: str, told: Batch) -> None:
+        for event in told.events:
+            forge = getattr(event.data, "forge", "")
+            if forge and not self._may_tell(sender, forge):
+                raise SourceError(f"it tells of {forge}, which delivers nothing as {sender}")
 
     def _tell_gap(self, delivery: Delivery, reason: str) -> None:
         self._record(delivery.sender, lambda tools: _gap(delivery, tools.redact(reason)))

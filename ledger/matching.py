@@ -62,10 +62,12 @@ def match_pull_requests(
     or as a parent."""
     if wanted is None:
         wanted = mirror.first_parents(tip)[::-1]
-    numbers: dict[str, list[int]] = {}
-    for number, head in sorted(heads.items()):
-        numbers.setdefault(head, []).append(number)
     landings = list(_landings(mirror, wanted))
+    known = {one.commit for one in landings}.union(*(one.parents[1:] for one in landings))
+    numbers: dict[str, list[int]] = {}
+    for number, head in heads.items():
+        if head in known:
+            numbers.setdefault(head, []).append(number)
     named = [one for one in landings if one.named in heads]
     history = _read_history(mirror, tip, heads.values()) if len(named) > ASK_GIT_UP_TO else None
     for start in range(0, len(landings), BATCH):
@@ -102,6 +104,8 @@ def _match_batch(
         named_found = any(one.number == landing.named for one in by_graph)
         if landing.named in heads and landing.parents and not named_found:
             open_questions.append(landing)
+        if len(landing.parents) > 2:
+            found += _beside_heads(mirror, landing, by_graph)
         if len(landing.parents) == 2:
             merges += [
                 replace(landing, named=one.number)
@@ -131,6 +135,30 @@ def _by_graph(
             )
 
 
+def _beside_heads(
+    mirror: Mirror, landing: Landing, by_graph: Sequence[PullRequestMatched]
+) -> Iterator[PullRequestMismatched]:
+    """Of a merge of several heads: tells where a file is as none of the heads has it."""
+    matched = [one for one in by_graph if one.method == "head_is_parent"]
+    if not matched:
+        return
+    first, *tips = landing.parents
+    bases = [_base(mirror, None, first, tip) for tip in tips]
+    ids = list(dict.fromkeys([first, *tips, *filter(None, bases)]))
+    trees = dict(zip(ids, mirror.trees(ids), strict=True))
+    pairs = [
+        (trees[base] if base else "", trees[tip]) for base, tip in zip(bases, tips, strict=True)
+    ]
+    ours, *each = _changes(mirror, [(trees[first], landing.tree), *pairs])
+    if any(all(one.get(path) != after for one in each) for path, after in ours.items()):
+        for one in matched:
+            theirs = each[tips.index(one.head)]
+            named = replace(landing, named=one.number)
+            told = _judged(one.repository, named, one.head, ours, theirs, "")
+            assert isinstance(told, PullRequestMismatched)
+            yield told
+
+
 def _by_content(
     mirror: Mirror,
     repository: str,
@@ -155,14 +183,9 @@ def _by_content(
     for landing, tip, base, ours, theirs in zip(
         landings, tips, bases, changed, proposed, strict=True
     ):
-        method = (
-            "equal_tree"
-            if trees[tip] == landing.tree
-            else "equal_blobs"
-            if base and ours == theirs
-            else ""
-        )
-        if method:
+        # The tree of a head that the base had left behind takes back what landed meanwhile.
+        if base and ours == theirs:
+            method = "equal_tree" if trees[tip] == landing.tree else "equal_blobs"
             yield PullRequestMatched(
                 repository=repository,
                 commit=landing.commit,

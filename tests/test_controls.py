@@ -214,14 +214,14 @@ def test_a_change_of_an_unknown_time_tells_its_own_approval(sqlite_url: str) -> 
         "reason": "as the view says",
     }
     own = {name: APPLIED[name] for name in ("repository", "branch", "commit_sha", "pull_request")}
-    own |= {"approval": "unapproved", "approval_reason": "nobody approved it"}
+    own |= {"approval": "unapproved", "approval_reason": "its forge tells of no approval"}
     views = {"applied_changes": [baseline], "revisions": [own]}
     [item] = judge(sqlite_url, "CHG-01", views).items
     since = (
         "it was live, with all before it, when the ledger first looked: since when, and whether it was "
         "approved by then, is not known; "
     )
-    told = since + "its pull request #12 is unapproved: nobody approved it"
+    told = since + "its pull request #12 is unapproved: its forge tells of no approval"
     assert (item.outcome, item.reason) == ("unknown", told)
     own |= {"approval": "approved", "approval_reason": "approved by bob at the head that merged"}
     [item] = judge(sqlite_url, "CHG-01", views | {"revisions": [own]}).items

@@ -114,7 +114,7 @@ def test_a_change_that_another_person_approved_and_submitted(repo: Repo, ledger:
         "reason": f"approved by {ANN} at the head that merged",
     }
     sql = "select commit_sha, pull_request, link_grade from revisions where number = 2"
-    assert ledger.rows(sql) == [(commit, 4711, "reported")]
+    assert ledger.rows(sql) == [(commit, 4711, "proved")]
 
 
 def test_reading_again_adds_nothing_and_what_is_new_is_added(repo: Repo, ledger: Ledger) -> None:
@@ -136,7 +136,7 @@ def test_reading_again_adds_nothing_and_what_is_new_is_added(repo: Repo, ledger:
     ("votes", "why"),
     [
         ([(OWNER, "+2")], "self"),
-        ([(ANN, "+1")], "nobody approved it"),
+        ([(ANN, "+1")], "its forge tells of no approval"),
         ([(ANN, "+2"), (ANN, "+1")], "dismissed"),
         ([(ANN, "+2"), (BOB, "-2")], f"changes that {BOB} requested"),
         ([(ANN, "+2"), (ANN, "0")], "dismissed"),
@@ -163,6 +163,27 @@ def test_a_vote_on_an_older_patch_set_is_stale(repo: Repo, ledger: Ledger) -> No
     ledger.grow()
     assert "stale: given at " + commit[:12] in pull(ledger)["reason"]
     assert pull(ledger)["head_sha"] == newer
+
+
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize(
+    ("content", "approval"), [("a: 2\n", "approved"), ("a: 3\n", "unapproved")]
+)
+def test_a_rebased_patch_set_keeps_a_vote_where_the_content_is_proved_the_same(
+    repo: Repo, ledger: Ledger, carried: bool, content: str, approval: str
+) -> None:
+    change, _ = proposed(repo)
+    change.vote(ANN, "+2")
+    base = repo.commit({"b.yaml": "b: 1\n"}, "Meanwhile")
+    newer = repo.commit({"a.yaml": content}, "Work", branch=None, parents=[base])
+    copied = f"Copied-Label: Code-Review=+2 {account(ANN)}\n" if carried else ""
+    change.upload(OWNER, newer, copied)
+    repo.force(newer)
+    change.submit(OWNER)
+    ledger.grow()
+    assert pull(ledger)["approval"] == approval
+    how = "the very tree that merged" if approval == "approved" else "gives another tree"
+    assert how in pull(ledger)["reason"]
 
 
 def test_a_vote_that_the_server_carries_over_is_shown_and_does_not_count(
@@ -233,7 +254,7 @@ def test_what_people_write_in_a_note_is_no_vote(repo: Repo, ledger: Ledger) -> N
     change.submit(OWNER)
     ledger.grow()
     assert ledger.rows("select * from reviews") == []
-    assert pull(ledger)["reason"] == "nobody approved it"
+    assert pull(ledger)["reason"] == "its forge tells of no approval"
 
 
 def test_a_program_that_votes_is_a_bot(repo: Repo, ledger: Ledger) -> None:

@@ -107,7 +107,7 @@ def test_a_pull_request_that_another_person_approved(ledger: Ledger, tmp_path: P
         ([hook("reviewed", "ann", proposal(5), **said("approved"))], "self: "),
         ([hook("reviewed", "bob", proposal(5, head=OLD), **said("approved"))], "stale: "),
         ([hook("reviewed", "bob", proposal(5), **said("rejected"))], "changes that bob requested"),
-        ([hook("reviewed", "bob", proposal(5), **said("comment"))], "nobody approved it"),
+        ([hook("reviewed", "bob", proposal(5), **said("comment"))], "its forge tells of no approval"),
     ],
 )
 def test_reviews_that_approve_nothing(
@@ -153,8 +153,8 @@ def review(identifier: int, who: str, state: str, **more: Any) -> Json:
         (review(1, "cid", "APPROVED", official=False), "unapproved", "no_write_access"),
         (review(1, "bob", "APPROVED", dismissed=True), "unapproved", "dismissed"),
         (review(1, "bob", "REQUEST_CHANGES"), "unapproved", "changes that bob requested"),
-        (review(1, "bob", "REQUEST_REVIEW"), "unapproved", "nobody approved it"),
-        (review(1, "bob", "PENDING"), "unapproved", "nobody approved it"),
+        (review(1, "bob", "REQUEST_REVIEW"), "unapproved", "its forge tells of no approval"),
+        (review(1, "bob", "PENDING"), "unapproved", "its forge tells of no approval"),
     ],
 )
 def test_what_the_api_tells_of_reviews(

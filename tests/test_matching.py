@@ -108,11 +108,36 @@ def test_octopus_of_two_pull_requests(repo: Repo, ledger: Ledger) -> None:
     ]
 
 
+def test_octopus_with_something_slipped_in(repo: Repo, ledger: Ledger) -> None:
+    one = pull(repo, 1, {"c.txt": "1\n"})
+    two = pull(repo, 2, {"d.txt": "2\n"})
+    files = {"c.txt": "1\n", "d.txt": "2\n", "evil.txt": "x\n"}
+    merge = repo.commit(files, "Both", parents=[repo.tip(), one, two])
+    ledger.grow()
+    assert links(ledger, merge) == [
+        (1, "merged", "inferred", "head_is_parent", 1),
+        (2, "merged", "inferred", "head_is_parent", 0),
+    ]
+    assert "more was changed by hand" in shown(ledger, merge)[2]
+
+
 def test_squash_onto_an_unchanged_base(repo: Repo, ledger: Ledger) -> None:
     pull(repo, 7, {"a.txt": text(l3="x")}, {"a.txt": text(l3="z"), "c.txt": "new\n"})
     squash = repo.squash("pull-7", "Do it (#7)")
     ledger.grow()
     assert links(ledger, squash) == proved(7, "equal_tree")
+
+
+def test_a_squash_to_the_tree_of_a_head_that_lags_behind_takes_the_base_back(
+    repo: Repo, ledger: Ledger
+) -> None:
+    head = pull(repo, 7, {"a.txt": text(l3="x")})
+    repo.commit({"d.txt": "meanwhile\n"}, "meanwhile")
+    tree = repo.git("rev-parse", f"{head}^{{tree}}").decode().strip()
+    squash = repo.commit(None, "Do it (#7)", tree=tree)
+    ledger.grow()
+    assert links(ledger, squash)[0][1:3] == ("merged", "inferred")
+    assert ledger.events(PullRequestMatched) == []
 
 
 def test_squash_beside_changes_of_other_files(repo: Repo, ledger: Ledger) -> None:

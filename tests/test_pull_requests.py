@@ -36,6 +36,7 @@ from ledger.events import (
 from ledger.projections import approvals, pull_requests, reviews
 from ledger.projector import Projector
 from ledger.queries import Scope
+from ledger.queries.pulls import find_pull_request
 from ledger.sources import Import
 from ledger.store import Store
 from ledger.store.schema import initialise
@@ -687,6 +688,42 @@ def test_a_merge_with_something_slipped_in_says_so(repo: Repo, tracked: Ledger) 
     tell(tracked, merged(60, commit, head=tip))
     assert links(tracked, commit) == [(7, "merged", "reported", "forge", 1)]
     assert "so the content is not proved" in why(tracked, commit, 7)
+
+
+@pytest.mark.parametrize("slipped_in", [{"evil.txt": "x\n"}, {"b.txt": "one\n"}, {}])
+@pytest.mark.parametrize("message", ["Do it (#7)", "Merge it"])
+def test_what_was_slipped_into_a_merge_or_taken_back_by_it_is_approved_by_nobody(
+    repo: Repo, tracked: Ledger, slipped_in: dict[str, str], message: str
+) -> None:
+    repo.commit({"b.txt": "one\n"}, "before")
+    tip = proposed(repo, 7, {"a.txt": "two\n"})
+    base = repo.commit({"b.txt": "two\n"}, "meanwhile")
+    parents = [base, tip]
+    commit = repo.commit({"a.txt": "two\n", **slipped_in}, message, branch=None, parents=parents)
+    repo.force(commit)
+    tracked.grow()
+    tell(tracked, merged(60, commit, head=tip), reviewed(30, "eve", commit=tip))
+    sql = "select approval, approvers, approval_reason from revisions where commit_sha = ?"
+    [(approval, approvers, reason)] = tracked.rows(sql, commit)
+    if slipped_in:
+        assert (approval, approvers) == ("unapproved", "")
+        assert reason.endswith("does not give what landed: nobody approved the difference")
+        with tracked.store() as store:
+            [landing] = find_pull_request(store.connection, 7).landed
+        assert landing.reason.endswith(f"; unapproved: {reason}")
+    else:
+        assert (approval, approvers) == ("approved", "eve")
+
+
+def test_an_equal_patch_id_carries_no_approval(repo: Repo, tracked: Ledger) -> None:
+    tip = proposed(repo, 7, {"a.txt": "one\nk:\n  a: 1\n"})
+    commit = repo.commit({"a.txt": "one\nk:\n    a: 1\n"}, "Do it")
+    tracked.grow()
+    merge = msgspec.structs.replace(merged(60, head=tip), merge_commit="")
+    tell(tracked, merge, reviewed(30, "eve", commit=tip))
+    assert links(tracked, commit) == [(7, "merged", "inferred", "patch_id", 1)]
+    sql = "select approval, approvers from revisions where commit_sha = ?"
+    assert tracked.rows(sql, commit) == [("unknown", "")]
 
 
 def test_a_head_that_moved_since_says_nothing_of_the_one_that_merged(

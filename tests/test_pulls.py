@@ -146,10 +146,13 @@ def test_what_reached_the_branch_without_an_approval_stands_in_the_log_with_its_
     assert len(revisions) == len(reasons) >= 3
     assert all("unapproved" in line for line in revisions)
     assert any("after_merge" in line for line in reasons)
-    everything = json.loads(pr("log", "-o", "json").stdout)["revisions"]
+    everything = json.loads(pr("log", "--superseded", "-o", "json").stdout)["revisions"]
     some = json.loads(pr("log", "--unapproved", "-o", "json").stdout)["revisions"]
     assert some == [one for one in everything if one["approval"]["verdict"] != "approved"]
     assert 0 < len(some) < len(everything)
+    assert [one["subject"] for one in some if one["superseded"]] == ["payments: debug logging"], (
+        "it reached the branch, though a force-push took it away"
+    )
 
 
 def test_one_that_nobody_knows(pr: Pr) -> None:

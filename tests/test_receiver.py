@@ -163,6 +163,8 @@ def test_a_signed_delivery_is_accepted_then_recorded_once(ledger: Ledger) -> Non
     assert ledger.events(PullRequestMerged) == []
     assert drain(ledger) == deliveries.Drained(read=1, appended=1, unreadable=0)
     assert len(ledger.events(PullRequestMerged)) == 1
+    feeds = "select feed, kind, succeeded_at, gaps from feeds where kind = 'sender'"
+    assert ledger.rows(feeds) == [("github", "sender", ledger.now, 0)]
 
     answer = post(to, pull_request())
     assert (answer.status_code, answer.json()) == (200, {"delivery": "d-1", "state": "repeated"})

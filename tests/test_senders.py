@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ledger import deliveries
-from ledger.config import WebhookSettings
+from ledger.config import SourceSettings, WebhookSettings
 from ledger.events import CollectorGap, PullRequestMerged
 from ledger.testing import Ledger, make_ledger
 from ledger.web.app import build_app
@@ -289,6 +289,34 @@ def test_a_forge_that_sends_the_headers_of_github_too_is_not_taken_for_it(
     deliveries.drain(ledger.settings, clock=lambda: ledger.now)
     assert ledger.events(PullRequestMerged) == []
     assert post(ledger, sender, body).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("sender", "page", "source", "taken"),
+    [
+        (SENDERS["gitea"], "https://github.com/acme/infra", "", False),
+        (SENDERS["github"], "https://codeberg.org/acme/infra", "", False),
+        (SENDERS["gitea"], "https://codeberg.org/acme/infra", "", True),
+        (SENDERS["gitea"], "https://git.example.org/acme/infra", "gitlab", False),
+        (SENDERS["gitea"], "https://git.example.org/acme/infra", "forgejo", True),
+        (SENDERS["github"], "https://git.example.org/acme/infra", "", True),
+    ],
+)
+def test_whoever_knows_one_forges_secret_signs_nothing_for_another(
+    ledger: Ledger, sender: Sender, page: str, source: str, taken: bool
+) -> None:
+    if source:
+        told = SourceSettings(kind=source, name="forge", url="https://git.example.org/acme/other")
+        ledger = ledger.replace(source=[told])
+    body = json.dumps(like_github(page)).encode()
+    assert post(ledger, sender, body).status_code == 202
+    deliveries.drain(ledger.settings, clock=lambda: ledger.now)
+    assert bool(ledger.events(PullRequestMerged)) == taken
+    if not taken:
+        [gap] = [one.data for one in ledger.events(CollectorGap)]
+        assert isinstance(gap, CollectorGap)
+        where = page.removeprefix("https://")
+        assert f"tells of {where}, which delivers nothing as {sender.kind}" in gap.detail
 
 
 @pytest.mark.parametrize("sender", [SENDERS["gitlab signature"]], ids=["gitlab signature"])

@@ -161,7 +161,7 @@ class Case:
         if tried:
             word = tried[0].partition(" (")[2].partition(":")[0]
             return UNAPPROVED, word, f"no approval counts: {', '.join(tried[:_SHOWN])}"
-        return UNAPPROVED, "no_review", "nobody approved it"
+        return UNAPPROVED, "no_review", "its forge tells of no approval"
 
     def _lacks(
         self, able: Sequence[Review], rulings: Sequence[Ruling], lacking: Quota

@@ -200,7 +200,7 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
         resources = asker.resolve(name, scope)
         decider = Decider(asker)
         if field or _is_file(name, resources):
-            decision = decider.decide(resources, field, scope, until)
+            decision = decider.decide(resources, field, scope, until, find=False)
         else:
             decision = decider.last(resources, scope, until, find=False)
         changes = decider.history(resources, decision, field=field, until=until, limit=limit)
@@ -333,7 +333,11 @@ def diff(name: str, revisions: str | None, start: str, end: str, output: str, **
 )
 @click.option("--author", default="", help="This author's name or e-mail.")
 @click.option("--direct", is_flag=True, help="Only what no pull request is linked to.")
-@click.option("--unapproved", is_flag=True, help="Only what has no valid approval, each with why.")
+@click.option(
+    "--unapproved",
+    is_flag=True,
+    help="Only what has no valid approval, each with why; also what was moved away from since.",
+)
 @click.option("--superseded", is_flag=True, help="Also what the branch has moved away from.")
 @click.option("--limit", type=click.IntRange(0), default=0, help="At most this many; 0 for all.")
 @_options("repository", "branch", "output")

@@ -22,7 +22,7 @@ PULLS: Final = (
     _good(4, TOM, MAYA),
     _good(5, MAYA, JONAS),
     _good(6, PRIYA, SAM),
-    Pull(7, UNAPPROVED, "nobody approved it", (), TOM),
+    Pull(7, UNAPPROVED, "its forge tells of no approval", (), TOM),
     _good(8, PRIYA, PRIYA),
     _good(9, MAYA, MAYA),
     _good(10, TOM, PRIYA),

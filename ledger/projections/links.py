@@ -204,7 +204,7 @@ def _gated(row: LinkRow, pull: ReportedPullRequestRow, context: Context) -> Link
             f"{reason}; it is the head itself, while GitHub's merges are new commits: {UNGATED}"
         )
     elif host == "github.com" and commit and " " in commit.parents and not commit.signature_kind:
-        reason = f"{reason}; it is not signed, as GitHub's merges are: {UNGATED}"
+        reason = f"{reason}; it is not signed, as GitHub's merges are: perhaps {UNGATED}"
     return row._replace(reason=reason) if row.role == MERGED else row
 
 

@@ -337,7 +337,7 @@ def _pushed(data: RefPushed, context: Context) -> Iterable[Row]:
 
 PROJECTION = Projection(
     name="pull_requests",
-    version=4,
+    version=5,
     tables=(PULL_REQUESTS, LINKS, CLAIMS, CLAIMED, UNNAMED, PREFIXES, SHORT_MERGES),
     handles=(
         RevisionObserved,

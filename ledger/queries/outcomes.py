@@ -57,7 +57,7 @@ class Outcomes:
         if len(candidates) > MAX_READ:
             self.unread = candidates[MAX_READ][0]
         for some in growing(candidates[:MAX_READ], FIRST):
-            parents = self._asker.places.parents(one, [commit for _, commit in some])
+            parents = self._asker.places.parents(one, some)
             pairs = list(zip(parents, some, strict=True))
             commits = [each for parent, (_, commit) in pairs for each in (commit, parent)]
             self._asker.places.warm(one, self._place.directory, commits)

@@ -228,11 +228,18 @@ def _checks(connection: Connection, repository: str, head: str | None, number: i
 
 
 def _landed(connection: Connection, key: Sequence[Any]) -> list[Landing]:
-    """Links with what speaks against them, too; the current line's number first where there are several."""
+    """Links with what speaks against them, too; the current line's number first where there are several.
+
+    What landed may have another verdict than its pull request: then the reason says so.
+    """
     rows = connection.rows(
-        """select l.commit_sha, l.best, l.grade, l.reason, r.branch, r.number, r.landed_at, r.superseded
+        """select l.commit_sha, l.best, l.grade,
+             l.reason || case when l.best = 1 and a.verdict = 'approved' and r.approval <> 'approved'
+               then '; ' || r.approval || ': ' || r.approval_reason else '' end,
+             r.branch, r.number, r.landed_at, r.superseded
            from model_link l
            left join revisions r on r.repository = l.repository and r.commit_sha = l.commit_sha
+           left join model_approval a on a.repository = l.repository and a.number = l.number
            where l.repository = ? and l.number = ?
            order by l.best desc, l.rank, r.branch, r.number, l.commit_sha""",
         key,

@@ -114,7 +114,8 @@ class Revisions:
         """Mainline revisions, newest first, by when they landed.
 
         What stands on a branch that is tracked now is not told again under the name of one that was
-        renamed or let go, unless that is the branch asked for.
+        renamed or let go, unless that is the branch asked for. What reached a branch unapproved did so
+        though the branch has moved away from it since.
         """
         where, values = ["1 = 1"], list[object]()
         if not scope.branch:
@@ -136,7 +137,7 @@ class Revisions:
             where.append("v.pull_request is null")
         if unapproved:
             where.append("v.approval <> 'approved'")
-        if not superseded:
+        if not (superseded or unapproved):
             where.append("v.superseded = 0")
         if scope.path:
             where.append(_TOUCHES)

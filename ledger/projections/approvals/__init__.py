@@ -13,7 +13,7 @@ from ledger.projections.approvals.settling import settle
 
 PROJECTION = Projection(
     name="approvals",
-    version=1,
+    version=2,
     tables=TABLES,
     handles=HANDLES,
     project=project,

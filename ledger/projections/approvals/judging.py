@@ -31,6 +31,7 @@ from ledger.projections.reviews import (
 from ledger.tellings import Tellings
 
 _PASSING = timedelta(seconds=60)
+_NO_BASE = "base"  # in `missing` of a comparison
 
 
 class Judge:
@@ -236,11 +237,17 @@ def _identity(told: Tellings, field: str) -> Identity:
 
 def _comparison(row: ComparedRow) -> Comparison:
     given = f"given at {row.reviewed[:12]}"
+    if row.missing == _NO_BASE:
+        return Comparison(False, "it is not known where its head left the branch, to compare them")
     if row.missing:
         return Comparison(False, f"{row.missing[:12]} is not to be had to compare them")
     if row.tree and row.tree == row.head_tree:
         return Comparison(
             True, f"{given}; merging it into the base gives the very tree that merged"
+        )
+    if not row.base:
+        return Comparison(
+            False, "its head left the branch in several places: they are not compared"
         )
     how = "gives another tree" if row.tree else "conflicts"
     return Comparison(False, f"merging what was approved into the base {how}")

@@ -208,6 +208,7 @@ def _merged(change: _Change, now: _Moment) -> Told:
         merge_commit=change.patch_sets.get(now.patch_set, change.pull.head),
         merged_at=now.at,
         merged_by=now.actor,
+        commits=1,
         raw=now.raw,
     )
     return now.told("merged", data)
