@@ -8,10 +8,11 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from ledger.errors import LedgerError
@@ -66,17 +67,20 @@ class Background(Generic[T]):
     """
 
     def __init__(self, work: Callable[..., Iterator[T]], *arguments: Any) -> None:
+        order = bytes(ForkingPickler.dumps((work, arguments)))
         context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe(duplex=False)
-        self._process = context.Process(target=_serve, args=(theirs, work, arguments), daemon=True)
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
         start_apart(self._process)
         theirs.close()
         self._given: queue.Queue[tuple[str, Any]] = queue.Queue(MOST)
-        # A thread takes items in at once, so that the other process seldom waits.
-        threading.Thread(target=self._receive, daemon=True).start()
+        # A thread hands over what may be more than a pipe holds, and takes items in at once, so that
+        # neither process waits for the other.
+        threading.Thread(target=self._exchange, args=(order,), daemon=True).start()
 
-    def _receive(self) -> None:
+    def _exchange(self, order: bytes) -> None:
         try:
+            self._pipe.send_bytes(order)
             while True:
                 self._given.put(self._pipe.recv())
         except (EOFError, OSError):
@@ -91,23 +95,28 @@ class Background(Generic[T]):
                 raise item
             yield item
 
+    def end(self) -> None:
+        """Tells the other process to end, whatever it does; `close` waits until it has."""
+        self._process.terminate()
+
     def close(self) -> None:
         """Ends the other process, whatever it does."""
-        self._process.terminate()
+        self.end()
         self._process.join(timeout=5)
         self._pipe.close()
 
 
-def _serve(pipe: Pipe, work: Callable[..., Iterator[Any]], arguments: Sequence[Any]) -> None:
+def _serve(pipe: Pipe) -> None:
     import os  # noqa: PLC0415
 
     deaf_to_interrupts()
     os.nice(10)  # what is waited for at once goes first
     try:
+        work, arguments = pipe.recv()
         for item in work(*arguments):
             pipe.send(("item", item))
         pipe.send(("end", None))
-    except OSError:
+    except (EOFError, OSError):
         pass  # nobody waits any more
     except LedgerError as error:
         pipe.send(("failed", error))

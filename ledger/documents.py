@@ -10,22 +10,74 @@ import marshal
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
-from typing import TypeVar
+
+import msgspec
 
 from ledger.comparing import FieldText, Place, Shape, compare, opaque_resource, shape
 from ledger.parsers import Parser, choose
 from ledger.resources import Resource
 
-MAX_PARSED = 4_000_000
+MAX_PARSED = 5_000_000
 MAX_COMPACT = 8_000_000
-MAX_SHAPES = 50_000
-MAX_COMPARED = 60_000
+MAX_SHAPES = 28_000_000
+MAX_COMPARED = 36_000_000
+ENTRY = 150  # bytes that an entry takes beside its key and its value
+DOCUMENT = 400  # bytes by which a small document weighs more than its text
 
-# (parser, digest and item before, digest and item after); the digest is empty where nothing was.
-Pair = tuple[str, bytes, int, bytes, int]
 Compared = list[FieldText] | None
-K = TypeVar("K")
-V = TypeVar("V")
+_encode = msgspec.msgpack.Encoder().encode
+_decode_shapes = msgspec.msgpack.Decoder(list[Shape]).decode
+_decode_compared: Callable[[bytes], Compared] = msgspec.msgpack.Decoder(Compared).decode
+
+
+def pair_key(parser: str, old: bytes, old_item: int, new: bytes, new_item: int) -> bytes:
+    """The key of a difference: digest and item before and after, a digest empty where nothing was."""
+    return b"%b %d %d %d %b%b" % (parser.encode(), len(old), old_item, new_item, old, new)
+
+
+def piece_key(parser: str, piece: bytes) -> bytes:
+    """The key of a piece as one parser reads it."""
+    return piece + parser.encode()
+
+
+def pack_shapes(shapes: Sequence[Shape]) -> bytes:
+    """Shapes as `Documents.warm` takes them."""
+    return _encode(shapes)
+
+
+def pack_compared(compared: Compared) -> bytes:
+    """A difference as `Documents.warm_difference` takes it."""
+    return _encode(compared)
+
+
+class Ahead:
+    """What was worked out ahead, as bytes by key: what was not asked for longest is forgotten.
+
+    As objects it would take several times the memory, and reading bytes takes a microsecond or two.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Remembers a value; makes room before, half of it, where there is too much."""
+        if self._bytes > self._most:
+            for old in list(self._known):
+                if self._bytes <= self._most // 2:
+                    break
+                self._bytes -= len(old) + len(self._known.pop(old)) + ENTRY
+        if key not in self._known:
+            self._bytes += len(key) + len(value) + ENTRY
+            self._known[key] = value
+
+    def get(self, key: bytes) -> bytes | None:
+        """What is remembered; from now on it is what was asked for last."""
+        value = self._known.pop(key, None)
+        if value is not None:
+            self._known[key] = value
+        return value
 
 
 class Parsed:
@@ -55,14 +107,14 @@ class Parsed:
             return None
         self._compact_bytes -= len(compact)
         resources = [Resource(*one) for one in marshal.loads(compact)]  # noqa: S302 (our own bytes)
-        self._hold(key, len(compact), resources)
+        self._hold(key, len(compact) + DOCUMENT, resources)
         return resources
 
     def put(self, parser: str, piece: bytes, size: int, resources: list[Resource]) -> None:
         """Remembers the resources of a piece of `size` bytes."""
         key = (parser, piece)
         if key not in self._known and key not in self._compact:
-            self._hold(key, size, resources)
+            self._hold(key, size + DOCUMENT, resources)
 
     def _hold(self, key: tuple[str, bytes], size: int, resources: list[Resource]) -> None:
         self._known[key] = (size, resources)
@@ -97,8 +149,8 @@ class Documents:
         self._parsers = cache(parsers)
         self._read = read
         self._parsed = Parsed()
-        self._shapes: dict[tuple[str, bytes], Sequence[Shape]] = {}
-        self._compared: dict[Pair, Compared] = {}
+        self._shapes = Ahead(MAX_SHAPES)
+        self._compared = Ahead(MAX_COMPARED)
         self._parser = lru_cache(maxsize=65_536)(self._choose)
 
     def _choose(self, base: str) -> Parser:
@@ -108,15 +160,13 @@ class Documents:
         """The parser for a path."""
         return self._parser(path.rsplit("/", 1)[-1])
 
-    def warm(self, parser: str, piece: bytes, shapes: Sequence[Shape]) -> None:
-        """Remembers the shapes of a piece that was parsed elsewhere."""
-        _make_room(self._shapes, MAX_SHAPES)
-        self._shapes[parser, piece] = shapes
+    def warm(self, key: bytes, shapes: bytes) -> None:
+        """Remembers the shapes of a piece that was parsed elsewhere, see `piece_key` and `pack_shapes`."""
+        self._shapes.put(key, shapes)
 
-    def warm_difference(self, pair: Pair, compared: Compared) -> None:
-        """Remembers a difference that was worked out elsewhere."""
-        _make_room(self._compared, MAX_COMPARED)
-        self._compared[pair] = compared
+    def warm_difference(self, key: bytes, compared: bytes) -> None:
+        """Remembers a difference worked out elsewhere, see `pair_key` and `pack_compared`."""
+        self._compared.put(key, compared)
 
     def parse(self, path: str, piece: bytes) -> list[Resource]:
         """The resources of a piece of a file at `path`. Nobody may change them: they are shared."""
@@ -130,8 +180,10 @@ class Documents:
 
     def shapes(self, path: str, piece: bytes) -> Sequence[Shape]:
         """The resources of a piece without their bodies, in order."""
-        known = self._shapes.get((self.parser_of(path).name, piece))
-        return [shape(one) for one in self.parse(path, piece)] if known is None else known
+        known = self._shapes.get(piece_key(self.parser_of(path).name, piece))
+        if known is None:
+            return [shape(one) for one in self.parse(path, piece)]
+        return _decode_shapes(known)
 
     def difference(self, before: Place | None, after: Place | None) -> Compared:
         """The rows that turn one document into another; see `comparing.compare`."""
@@ -142,9 +194,9 @@ class Documents:
             old = (before.digest, before.item) if before else (b"", 0)
             new = (after.digest, after.item) if after else (b"", 0)
             if old[0] is not None and new[0] is not None:
-                pair = (parser.name, old[0], old[1], new[0], new[1])
-                if pair in self._compared:
-                    return self._compared[pair]
+                known = self._compared.get(pair_key(parser.name, old[0], old[1], new[0], new[1]))
+                if known is not None:
+                    return _decode_compared(known)
         return compare(self._resource(before), self._resource(after))
 
     def _parser_of_both(self, one: Place | None, other: Place | None) -> Parser | None:
@@ -163,10 +215,3 @@ class Documents:
             return opaque_resource(place.opaque)
         assert place.digest is not None
         return self.parse(place.path, place.digest)[place.item]
-
-
-def _make_room(known: dict[K, V], most: int) -> None:
-    """Forgets the older half of what is too much."""
-    if len(known) > most:
-        for key in list(known)[: most // 2]:
-            del known[key]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
+from sys import intern
 from typing import TypeVar
 from zlib import crc32
 
@@ -23,9 +24,16 @@ import msgspec
 from ledger import contents
 from ledger.background import deaf_to_interrupts, ended_early, start_apart
 from ledger.commits import named_pull_request, read_commit, trailers
-from ledger.comparing import FieldText, Shape, compare, shape
+from ledger.comparing import compare, shape
 from ledger.contents import Content
-from ledger.documents import Documents, Pair, Parsed
+from ledger.documents import (
+    Documents,
+    Parsed,
+    pack_compared,
+    pack_shapes,
+    pair_key,
+    piece_key,
+)
 from ledger.errors import LedgerError
 from ledger.gitio import Mirror
 from ledger.parsers import Parser, choose
@@ -35,7 +43,7 @@ from ledger.sources import CommitHead, Heads, Kept, Prepared, Promise
 
 MAX_TEXT = 10_000_000
 MANY = 300
-REMEMBERED = 100_000
+REMEMBERED = 50_000
 K = TypeVar("K")
 V = TypeVar("V")
 NOT_KEPT = Kept(content="not_kept")
@@ -47,8 +55,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
     kept: list[Kept]
     contents: list[Content]
-    shapes: list[tuple[str, bytes, list[Shape]]]
-    compared: list[tuple[Pair, list[FieldText] | None]]
+    shapes: list[tuple[bytes, bytes]]
+    compared: list[tuple[bytes, bytes]]
     heads: list[CommitHead | None] = []
     failure: str = ""
 
@@ -86,8 +94,8 @@ class Workshop:
         self._choices: dict[str, Parser] = {}
         self._done: OrderedDict[tuple[str, bytes], tuple[bytes, bool]] = OrderedDict()
         self._cut: OrderedDict[tuple[str, str], list[bytes]] = OrderedDict()
-        self._parsed = Parsed(at_hand=8_000_000, compact=20_000_000)
-        self._differed: OrderedDict[Pair, None] = OrderedDict()
+        self._parsed = Parsed(at_hand=10_000_000, compact=20_000_000)
+        self._differed: OrderedDict[bytes, None] = OrderedDict()
         self._readers = ExitStack()
         self._open: dict[
             tuple[str, int | None], Callable[[Sequence[str]], Iterator[bytes | None]]
@@ -182,8 +190,8 @@ class Workshop:
             if self._parse:
                 resources = parser.parse(redacted.data)
                 self._parsed.put(parser.name, digest, len(redacted.data), resources)
-                shapes = [shape(one) for one in resources]
-                answer.shapes.append((parser.name, digest, shapes))
+                shapes = pack_shapes([shape(one) for one in resources])
+                answer.shapes.append((piece_key(parser.name, digest), shapes))
         _remember(self._done, key, (digest, secret))
         return digest, secret
 
@@ -208,11 +216,12 @@ class Workshop:
         right = self._addressed(read, path, parser, after, come)
         for address in {**left, **right}:
             was, is_ = left.get(address), right.get(address)
-            pair = (parser.name, *(was[:2] if was else (b"", 0)), *(is_[:2] if is_ else (b"", 0)))
+            old_at, new_at = was[:2] if was else (b"", 0), is_[:2] if is_ else (b"", 0)
+            pair = pair_key(parser.name, *old_at, *new_at)
             if pair not in self._differed:
                 _remember(self._differed, pair, None)
                 rows = compare(was[2] if was else None, is_[2] if is_ else None)
-                answer.compared.append((pair, rows))
+                answer.compared.append((pair, pack_compared(rows)))
 
     def _pieces(
         self,
@@ -269,7 +278,7 @@ class Workshop:
 
 
 def _base(path: str) -> str:
-    return path.rsplit("/", 1)[-1]
+    return intern(path.rsplit("/", 1)[-1])  # few, in the keys of many
 
 
 def _remember(known: OrderedDict[K, V], key: K, value: V) -> None:
@@ -293,7 +302,7 @@ class Preparer:
         self._workshop = Workshop(orders, parsers)
         self._processes = processes
         self._workers: list[_Worker] = []
-        self._hands: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._hands: dict[tuple[str, str], int] = {}
         self._asked = 0
 
     def prepare(
@@ -348,9 +357,12 @@ class Preparer:
         hands = [Request(str(mirror), [], keep, []) for _ in range(count)]
         dealt: list[int] = []
         follows = {(_base(path), after): before for path, before, after in pairs if before}
+        if len(self._hands) > REMEMBERED:
+            for key in list(self._hands)[: REMEMBERED // 2]:
+                del self._hands[key]
         for path, oid in blobs:
             hand = self._hand(path, (follows.get((_base(path), oid), ""),))
-            _remember(self._hands, (_base(path), oid), hand)
+            self._hands[_base(path), oid] = hand
             hands[hand].blobs.append((path, oid))
             dealt.append(hand)
         for pair in pairs:
@@ -378,14 +390,20 @@ class Preparer:
         )
 
     def _deliver(self, answer: Answer) -> Prepared:
-        for parser, piece, shapes in answer.shapes:
-            self._documents.warm(parser, piece, shapes)
+        for piece, shapes in answer.shapes:
+            self._documents.warm(piece, shapes)
         for pair, compared in answer.compared:
             self._documents.warm_difference(pair, compared)
         return Prepared(answer.kept, answer.contents)
 
+    def end(self) -> None:
+        """Tells the other processes to end; `close` waits until they have."""
+        for worker in self._workers:
+            worker.end()
+
     def close(self) -> None:
         """Ends the other processes and every reader."""
+        self.end()
         self._workshop.close()
         for worker in self._workers:
             worker.close()
@@ -447,9 +465,11 @@ class _Worker:
             self._answered += 1
         return msgspec.msgpack.decode(data, type=Answer)
 
-    def close(self) -> None:
+    def end(self) -> None:
         self._requests.put(None)
         self._process.terminate()
+
+    def close(self) -> None:
         self._process.join(timeout=5)
         self._pipe.close()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pickle import PicklingError
 from typing import Any
 
 import pytest
@@ -32,6 +33,21 @@ def test_items_come_in_order_and_more_of_them_than_may_wait() -> None:
     work = Background(count, 3 * MOST)
     assert list(work) == list(range(3 * MOST))
     work.close()
+
+
+def measure(texts: list[str]) -> Iterator[int]:
+    yield from map(len, texts)
+
+
+def test_what_is_worked_on_may_be_more_than_a_pipe_holds() -> None:
+    work = Background(measure, ["x" * 5_000_000, ""])
+    assert list(work) == [5_000_000, 0]
+    work.close()
+
+
+def test_what_cannot_travel_is_refused_at_once() -> None:
+    with pytest.raises((TypeError, AttributeError, PicklingError)):
+        Background(measure, lambda: None)
 
 
 def test_an_error_of_ours_comes_whole_after_the_items_before_it() -> None:

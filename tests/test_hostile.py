@@ -146,12 +146,15 @@ def test_objects_that_our_copy_lost_are_a_gap_that_says_how_to_get_them(
     mirror = ledger.settings.mirror(ledger.settings.source[0])
     gitio.Mirror(mirror).fetch(repo.url, ["refs/heads/main"])
     lose(Repo(mirror), victim(repo, kind, line))
-    [failed] = ledger.ingest()
-    assert only_gap(ledger) == failed.failure
-    assert f"remove {mirror}" in failed.hint
-    assert ledger.rows("select * from revisions") == []
-    shutil.rmtree(mirror)
-    ledger.grow()
+    [outcome] = ledger.ingest()
+    if kind == "tip":
+        assert not outcome.failure  # it was fetched again
+    else:
+        assert only_gap(ledger) == outcome.failure
+        assert f"remove {mirror}" in outcome.hint
+        assert ledger.rows("select * from revisions") == []
+        shutil.rmtree(mirror)
+        ledger.grow()
     assert facts(ledger) == facts(whole)
 
 
@@ -317,7 +320,7 @@ def test_the_repository_in_which_the_program_stands_has_no_say(
     mirror = ledger.settings.mirror(ledger.settings.source[0])
     shutil.rmtree(mirror / "objects")  # no repository any more: Git looks in the folders above
     repo.commit({"a.yaml": "more\n"}, "More")
-    assert ledger.ingest("infra")[0].failure
+    assert not ledger.ingest("infra")[0].failure  # all was fetched again
     after = {path: path.read_bytes() for path in around.path.rglob("*") if path.is_file()}
     assert after == before
 
@@ -401,7 +404,7 @@ def grown_apart(folder: Path, url: str, *, seconds: int, database: str = "") -> 
 def test_a_commit_of_100_000_files_takes_bounded_time_and_memory(
     repo: Repo, tmp_path: Path
 ) -> None:
-    """About 20 s and 780 MB: 8 KB for each file of the largest commit."""
+    """About 20 s and 420 MB in one process: beside 100 MB some 3 KB for each file of the largest commit."""
     count = 100_000
     head = b"commit refs/heads/main\nmark :1\ncommitter Ann <a@x> 1704067200 +0000\ndata 4\nmany\n"
 
@@ -416,7 +419,7 @@ def test_a_commit_of_100_000_files_takes_bounded_time_and_memory(
 
     repo.git("fast-import", "--quiet", "--done", stdin=b"".join(files()))
     ledger, megabytes = grown_apart(tmp_path, repo.url, seconds=150)
-    assert megabytes < 950
+    assert megabytes < 550
     assert ledger.rows("select count(*) from resources") == [(count + 1,)]
     changes = "select count(*) from resource_changes where action = 'added'"
     assert ledger.rows(changes) == [(count + 1,)]

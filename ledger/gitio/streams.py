@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from sys import intern
 from typing import IO, NamedTuple, TypeVar
 
 from ledger.errors import SourceError
@@ -96,7 +97,11 @@ def _change(entry: bytes, tokens: Iterator[bytes]) -> RawChange:
     path = next(tokens, None)
     if len(fields) != 5 or path is None:
         raise BrokenStreamError
-    return RawChange(fields[0], fields[1], fields[2], fields[3], path)
+    # Modes are few, and so are ids of nothing: once in memory, not in every change of a huge commit.
+    before, after = intern(fields[0]), intern(fields[1])
+    old = intern(fields[2]) if before == NULL_MODE else fields[2]
+    new = intern(fields[3]) if after == NULL_MODE else fields[3]
+    return RawChange(before, after, old, new, path)
 
 
 def all_but_unfinished(stream: Iterator[T], finish: Callable[[], None]) -> Iterator[T]:

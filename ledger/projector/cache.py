@@ -14,6 +14,7 @@ MAX_ROWS = 16_000
 SMALL = 500
 MAX_KNOWN = 100_000
 Key = tuple[Any, ...]
+Keys = tuple[Key, ...] | dict[Key, None]  # none or one, as most groups have it; or more
 
 
 class Cache:
@@ -27,7 +28,7 @@ class Cache:
         self._key_of = _getter(table.columns, table.key)
         self._lookups = {names: _getter(table.columns, names) for names in table.lookups}
         self._make = table.row._make  # type: ignore[attr-defined]
-        self._groups: dict[tuple[str, ...], dict[Key, dict[Key, None]]] = {}
+        self._groups: dict[tuple[str, ...], dict[Key, Keys]] = {}
         self._dirty: dict[Key, Row] = {}
         # Of the dirty rows: their keys by group, some of which have moved on to another group.
         self._made: dict[tuple[str, ...], dict[Key, list[Key]]] = {n: {} for n in self._lookups}
@@ -93,11 +94,12 @@ class Cache:
             groups = self._groups[names]
             group = group_of(row)
             if old is not None and (before := group_of(old)) != group and before in groups:
-                groups[before].pop(key, None)
-            if group in groups:
-                groups[group][key] = None
-            elif self.complete:
-                groups[group] = {key: None}
+                groups[before] = _without(groups[before], key)
+            held = groups.get(group)
+            if held:
+                groups[group] = _with(held, key)
+            elif held is not None or self.complete:
+                groups[group] = (key,)
 
     def get(self, key: Key) -> Row | None:
         if not self._begun:
@@ -120,7 +122,7 @@ class Cache:
             self._begin()
         groups = self._groups[names]
         if values not in groups and not self._is_new((names, values)):
-            groups[values] = {}
+            groups[values] = ()
             group_of = self._lookups[names]
             where = " and ".join(f"{name} = ?" for name in names)
             for raw in self._connection.rows(f"{self._select} where {where}", values):
@@ -130,11 +132,11 @@ class Cache:
                     if self._key_of(row) not in self._gone:
                         self._hold(row)
                 elif group_of(known) == values:
-                    groups[values][self._key_of(row)] = None
+                    groups[values] = _with(groups[values], self._key_of(row))
             # Rows made since, which the table does not have yet, say better where they belong.
             for key in self._made[names].get(values, ()):
                 if key in self._dirty and group_of(self._dirty[key]) == values:
-                    groups[values][key] = None
+                    groups[values] = _with(groups[values], key)
         keys = groups.get(values, ())
         ordered = sorted(keys) if len(keys) > 1 else keys
         return [cast("Row", self.rows[key]) for key in ordered]
@@ -155,7 +157,9 @@ class Cache:
         old = self.get(key)
         if old is not None:
             for names, group_of in self._lookups.items():
-                self._groups[names].get(group_of(old), {}).pop(key, None)
+                groups, group = self._groups[names], group_of(old)
+                if group in groups:
+                    groups[group] = _without(groups[group], key)
             self.rows[key] = None
             self._dirty.pop(key, None)
             self._gone[key] = None
@@ -176,6 +180,20 @@ class Cache:
             self._made = {names: {} for names in self._lookups}
         if len(self.rows) > MAX_ROWS:
             self._forget()
+
+
+def _with(keys: Keys, key: Key) -> Keys:
+    if isinstance(keys, dict):
+        keys[key] = None
+        return keys
+    return {keys[0]: None, key: None} if keys and keys[0] != key else (key,)
+
+
+def _without(keys: Keys, key: Key) -> Keys:
+    if isinstance(keys, dict):
+        keys.pop(key, None)
+        return keys
+    return () if keys == (key,) else keys
 
 
 def _getter(columns: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Row], Key]:

@@ -27,21 +27,7 @@ def came_and_went(
 ) -> Iterable[Row]:
     if not gone and not come:
         return
-    left = [_document_of_row(row) for row in gone]
-    right = [_document_of(one) for one in come]
-    opaque = [*(row.opaque for row in gone), *(one.found.opaque for one in come)]
-    cache: dict[tuple[bytes | None, int], Counter[bytes]] = {
-        (_content_of(None, text), 0): Counter() for text in opaque if text is not None
-    }
-
-    def lines(document: Document) -> Counter[bytes]:
-        key = (document.digest, document.item)
-        if key not in cache:
-            data = context.content(document.digest) if document.digest is not None else b""
-            cache[key] = Counter(line for line in data.split(b"\n") if line.strip())
-        return cache[key]
-
-    pairs = pair_moves(left, right, lines) if gone and come else []
+    pairs = _pairs(gone, come, context) if gone and come else []
     moved_from = {come_at: gone_at for gone_at, come_at in pairs}
     stays: set[int] = set()
     for index, one in enumerate(come):
@@ -56,6 +42,24 @@ def came_and_went(
     for index, row in enumerate(gone):
         if index not in stays:
             yield from _removed(at, row, context)
+
+
+def _pairs(gone: list[ResourceRow], come: list[Come], context: Context) -> list[tuple[int, int]]:
+    left = [_document_of_row(row) for row in gone]
+    right = [_document_of(one) for one in come]
+    opaque = [*(row.opaque for row in gone), *(one.found.opaque for one in come)]
+    cache: dict[tuple[bytes | None, int], Counter[bytes]] = {
+        (_content_of(None, text), 0): Counter() for text in opaque if text is not None
+    }
+
+    def lines(document: Document) -> Counter[bytes]:
+        key = (document.digest, document.item)
+        if key not in cache:
+            data = context.content(document.digest) if document.digest is not None else b""
+            cache[key] = Counter(line for line in data.split(b"\n") if line.strip())
+        return cache[key]
+
+    return pair_moves(left, right, lines)
 
 
 def _crosses(at: Revision, old: str, new: str, context: Context) -> bool:

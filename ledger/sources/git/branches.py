@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ledger.events import CommitObserved, NewEvent, RevisionObserved
 from ledger.gitio import Mirror
@@ -13,21 +13,29 @@ from ledger.sources.git.refs import move_of
 from ledger.sources.git.state import DISPLACED, HEADS, Pull
 
 
-def tell_branches(state: Pull, heads: dict[str, str]) -> Iterator[Batch]:
+def tell_branches(
+    state: Pull, heads: dict[str, str], commits: Mapping[str, str]
+) -> Iterator[Batch]:
+    """Tells the branches that moved. `commits` is what the refs of the mirror lead to."""
     told = [oid for ref, oid in state.before.refs.items() if ref.startswith(HEADS)]
     told = [tip for tip in told if state.mirror.has(tip)]
     for branch in state.branches:
         if tip := heads.get(HEADS + branch):
-            yield from _tell_branch(state, branch, tip, told)
+            place = f"{DISPLACED}{branch}/"
+            displaced = [oid for ref, oid in commits.items() if ref.startswith(place)]
+            yield from _tell_branch(state, branch, tip, told, displaced)
             told.append(tip)
 
 
-def _tell_branch(state: Pull, branch: str, tip: str, told: list[str]) -> Iterator[Batch]:
+def _tell_branch(
+    state: Pull, branch: str, tip: str, told: list[str], displaced: list[str]
+) -> Iterator[Batch]:
     ref = HEADS + branch
     old = state.before.refs.get(ref, "")
-    chain, number = _new_chain(state, branch, tip, old)
-    move = move_of(state, ref, old, tip)
-    new = set(state.mirror.reachable([tip], told) if told else state.graph([tip]))
+    graph = state.graph([tip], told)
+    chain, number, ahead = _new_chain(state, branch, tip, graph, displaced)
+    move = move_of(state, ref, old, tip, ahead=ahead)
+    new = set(graph)
     state.total += len(new)
     pending = deque(chain)
 
@@ -49,7 +57,7 @@ def _tell_branch(state: Pull, branch: str, tip: str, told: list[str]) -> Iterato
     mainline = {commit for commit, _ in chain}
     bare = _told_off_the_line(state, [commit for commit, _ in chain if commit not in new], told)
     for events, contents in tell_commits(state, bare, [], mainline, walk=False):
-        state.revisions += [(branch, one.data.commit, one.data.message) for one in events]  # type: ignore[union-attr]
+        state.revisions += [(branch, one.data.commit) for one in events]  # type: ignore[union-attr]
         yield state.batch(events, contents)
     first = list(steps())
     for events, contents in tell_commits(state, [tip], told, mainline):
@@ -61,7 +69,7 @@ def _tell_branch(state: Pull, branch: str, tip: str, told: list[str]) -> Iterato
             assert isinstance(data, CommitObserved)
             new.discard(data.commit)
             if data.commit in mainline:
-                state.revisions.append((branch, data.commit, data.message))
+                state.revisions.append((branch, data.commit))
             together.extend(steps())
         yield state.batch(together, contents)
     state.after.refs[ref] = tip
@@ -69,38 +77,44 @@ def _tell_branch(state: Pull, branch: str, tip: str, told: list[str]) -> Iterato
     yield state.batch([*first, *steps(), move])
 
 
-def _new_chain(state: Pull, branch: str, tip: str, old: str) -> tuple[list[tuple[str, str]], int]:
+def _new_chain(
+    state: Pull, branch: str, tip: str, graph: Mapping[str, str], displaced: Sequence[str]
+) -> tuple[list[tuple[str, str]], int, bool]:
     """The first-parent steps of the branch that were not yet told, oldest first, with their parents;
-    and the number of the step below them."""
+    the number of the step below them; and whether that is the old tip.
+
+    `graph` has the commits that no branch had, `displaced` are tips of lines that were left before.
+    """
     mirror = state.mirror
-    place = f"{DISPLACED}{branch}/"
-    displaced = list(mirror.refs(place).values())
-    line: list[str] = []
-    below, exclude, number = "", "", 0
-    if old and mirror.has(old):
+    old = state.before.refs.get(HEADS + branch, "")
+    number = 0
+    line, below = _line(graph, tip)
+    if below != old and old and mirror.has(old):
         line = mirror.first_parents(tip, old)
         below = _parent_of(mirror, line[-1]) if line else tip
-        if below == old:
-            exclude, number = old, state.before.numbers.get(branch, 0)
-        else:
+        if below != old:
             # A forced move, or a merge whose second parent is the old tip: the lines part further down.
-            mirror.update_refs([f"update {place}{old} {old}\n"])
-            displaced.append(old)
-    if not exclude:
-        line, below = _line(state.graph([tip]), tip), ""
+            mirror.update_refs([f"update {DISPLACED}{branch}/{old} {old}\n"])
+            displaced = [*displaced, old]
+    exclude = old if below == old else ""
+    if exclude:
+        number = state.before.numbers.get(branch, 0)
+    else:
+        line, below = _line(state.graph([tip]), tip)
     told = {commit for one in displaced for commit in mirror.first_parents(one, exclude)}
     fresh = [commit for commit in line if commit not in told]
     shared = line[len(fresh)] if len(fresh) < len(line) else below
-    return _with_parents(fresh[::-1], shared), number + len(line) - len(fresh)
+    steps = _with_parents(fresh[::-1], shared)
+    return steps, number + len(line) - len(fresh), bool(exclude)
 
 
-def _line(graph: Mapping[str, str], tip: str) -> list[str]:
-    """The first-parent chain from `tip`, newest first."""
+def _line(graph: Mapping[str, str], tip: str) -> tuple[list[str], str]:
+    """The first-parent chain from `tip` as far as the graph goes, newest first; and what is below it."""
     line: list[str] = []
-    while tip:
+    while tip in graph:
         line.append(tip)
-        tip = graph.get(tip, "")
-    return line
+        tip = graph[tip]
+    return line, tip
 
 
 def _told_off_the_line(state: Pull, steps: list[str], told: list[str]) -> list[str]:

@@ -24,7 +24,7 @@ CHUNK_COMMITS = 2_000
 AHEAD = 16_000  # commits and changes that are asked for and not yet told
 MOST_ASKED = 6_000  # more than an ordinary chunk holds: a huge commit makes several requests
 REMEMBERED_BLOBS = 200_000
-REMEMBERED_SIDES = 30_000
+REMEMBERED_SIDES = 10_000
 NOT_KEPT = "not_kept"
 PatchId = tuple[str, str]  # commit, patch id
 _PENDING = Kept(content="pending")
@@ -47,10 +47,12 @@ def tell_commits(
     *,
     walk: bool = True,
     patches: Iterable[PatchId] = (),
+    stream: Iterator[RawCommit] | None = None,
 ) -> Iterator[tuple[list[NewEvent], list[Content]]]:
     """Commit events in chunks, parents first; the blobs of the next chunks are prepared meanwhile.
 
     `patches` come in the order of the commits; those of a branch are asked for where they tell something.
+    `stream` are the commits where they are read already.
     """
     if not tips:
         return
@@ -81,7 +83,7 @@ def tell_commits(
 
     ahead = 0
     most = CHUNK_CHANGES if mainline else CHUNK_LIGHT_CHANGES
-    for commits in _chunks(state.mirror.commits(tips, exclude, walk=walk), most):
+    for commits in _chunks(stream or state.mirror.commits(tips, exclude, walk=walk), most):
         requests = _ask(state, commits, mainline)
         heads = state.tools.heads(state.options.mirror, [one.commit for one in commits])
         waiting.append((commits, requests, heads))

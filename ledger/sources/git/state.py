@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from ledger.sources import Batch, Kept, Tools
 HEADS, TAGS = "refs/heads/", "refs/tags/"
 DISPLACED = "refs/ledger/line/"
 PULLS = {"refs/pull/": "/head", "refs/merge-requests/": "/head", "refs/pull-requests/": "/from"}
-_NUMBER = re.compile("[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +40,20 @@ class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
     commits: int = 0
 
 
+class Merge(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """What a forge says of a merge that is not compared with what landed yet."""
+
+    commit: str
+    head: str
+    base: str = ""
+    commits: int = 0
+
+
 class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How far a repository is read: every ref as recorded, and each tracked branch's tip and number.
 
-    `told` is the position up to which the log was searched for `questions` that forges raise.
+    `told` is the position up to which the log was searched for `questions` and `merges`, by the number of
+    the pull request, that forges raise.
     """
 
     refs: dict[str, str] = {}
@@ -57,6 +65,7 @@ class Cursor(msgspec.Struct, kw_only=True, omit_defaults=True):
     surveyed: str = ""
     told: int = 0
     questions: dict[str, Question] = {}
+    merges: dict[str, Merge] = {}
 
 
 @dataclass(slots=True)
@@ -70,20 +79,38 @@ class Pull:
     after: Cursor
     branches: list[str]
     known: dict[tuple[str, str], Kept] = field(default_factory=dict)
-    revisions: list[tuple[str, str, str]] = field(default_factory=list)  # branch, commit, message
+    revisions: list[tuple[str, str]] = field(default_factory=list)  # branch, commit
     signed: list[str] = field(default_factory=list)
     done: int = 0
     total: int = 0
     sides: dict[tuple[str, str, str, bool], FileSide] = field(default_factory=dict)
     graphs: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
+    begun: dict[tuple[str, ...], Callable[[], list[str]]] = field(default_factory=dict)
 
-    def graph(self, tips: Sequence[str]) -> dict[str, str]:
-        """Every commit reachable from the tips, with its first parent; listed once in a pull."""
+    def graph(self, tips: Sequence[str], exclude: Sequence[str] = ()) -> dict[str, str]:
+        """Every commit reachable from the tips and not from the excluded, with its first parent.
+
+        Where nothing is excluded it is listed once in a pull.
+        """
+        key = tuple(sorted(tips))
+        if exclude:
+            return _first_parents(self.mirror.graph(key, exclude))
+        if key not in self.graphs:
+            self.graphs = {key: _first_parents(self.mirror.graph(key))}
+        return self.graphs[key]
+
+    def reached(self, tips: Sequence[str]) -> Iterable[str]:
+        """Every commit reachable from the tips; without their parents where those are not at hand."""
+        key = tuple(sorted(tips))
+        if key in self.begun:
+            return self.begun.pop(key)()
+        return self.graphs.get(key) or self.mirror.reachable(tips)
+
+    def expect(self, tips: Sequence[str]) -> None:
+        """Begins to list what `reached` will be asked for."""
         key = tuple(sorted(tips))
         if key not in self.graphs:
-            lines = self.mirror.graph(key)
-            self.graphs = {key: {one[0]: one[1] if len(one) > 1 else "" for one in lines}}
-        return self.graphs[key]
+            self.begun[key] = self.mirror.reach(tips)
 
     @property
     def stream(self) -> str:
@@ -105,6 +132,10 @@ class Pull:
         return Batch(events=events, contents=contents or [], done=self.done, total=self.total)
 
 
+def _first_parents(graph: Iterable[Sequence[str]]) -> dict[str, str]:
+    return {one[0]: one[1] if len(one) > 1 else "" for one in graph}
+
+
 def is_wanted(ref: str, options: GitOptions, branches: Sequence[str]) -> bool:
     if ref.startswith(HEADS):
         return ref.removeprefix(HEADS) in branches
@@ -122,7 +153,9 @@ def pull_number(ref: str) -> int | None:
     for prefix, suffix in PULLS.items():
         if ref.startswith(prefix) and ref.endswith(suffix):
             number = ref[len(prefix) : -len(suffix)]
-            return int(number) if _NUMBER.fullmatch(number) else None
+            # Some ten thousand of them are looked at: no pattern is matched.
+            plain = number.isascii() and number.isdigit() and number[0] != "0" and len(number) < 10
+            return int(number) if plain else None
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from ledger.errors import SourceError
 from ledger.events import NewEvent, RefState, SignatureVerified, SourceSurveyed
@@ -22,20 +22,27 @@ _LETTERS = {
 }
 
 
-def survey_event(state: Pull) -> NewEvent:
+def begin_survey(state: Pull, held: Iterable[str], commits: Mapping[str, str]) -> None:
+    """Lets Git list already what the survey will most likely ask for; `held` are names of refs."""
+    wanted = (ref for ref in held if is_wanted(ref, state.options, state.branches))
+    state.expect(_tips(wanted, commits))
+
+
+def _tips(refs: Iterable[str], commits: Mapping[str, str]) -> list[str]:
+    named = (ref for ref in refs if ref.startswith(HEADS) or pull_number(ref) is not None)
+    return sorted({commits[ref] for ref in named if ref in commits})
+
+
+def survey_event(state: Pull, known: Container[str]) -> NewEvent:
+    """What the source holds now. `known` are ids that are known to be those of commits."""
     held = {
         ref: oid
         for ref, oid in state.after.refs.items()
         if is_wanted(ref, state.options, state.branches)
     }
     refs = sorted((readable_ref(ref), oid) for ref, oid in held.items())
-    peeled = state.mirror.refs()
-    tips = {
-        peeled[ref]
-        for ref in held
-        if ref in peeled and (ref.startswith(HEADS) or pull_number(ref) is not None)
-    }
-    commits_digest, count = survey_digest(state.graph(sorted(tips)))
+    tips = _tips(held, state.mirror.refs(known=known))
+    commits_digest, count = survey_digest(state.reached(tips))
     refs_digest = hashlib.sha256(
         "".join(f"{oid} {ref}\n" for ref, oid in refs).encode()
     ).hexdigest()
