@@ -200,7 +200,7 @@ def history(name: str, field: str, at: str, limit: int, output: str, **where: An
         resources = asker.resolve(name, scope)
         decider = Decider(asker)
         if field or _is_file(name, resources):
-            decision = decider.decide(resources, field, scope, until, find=False)
+            decision = decider.decide(resources, field, scope, until)
         else:
             decision = decider.last(resources, scope, until, find=False)
         changes = decider.history(resources, decision, field=field, until=until, limit=limit)

@@ -60,19 +60,13 @@ class Decider:
         self.unread = 0
 
     def decide(
-        self,
-        resources: Sequence[ResourceName],
-        field: str,
-        scope: Scope,
-        until: str = "",
-        *,
-        find: bool = True,
+        self, resources: Sequence[ResourceName], field: str, scope: Scope, until: str = ""
     ) -> Decision:
         """What decides a field, and the newest change that made its value another.
 
         Costs a reading of every directory that is built with the document, and two for each change
-        that may be the one; without `find` that change is not looked for. Raises AmbiguousError where a
-        namespace or path is given and several directories decide the field differently all the same.
+        that may be the one. Raises AmbiguousError where a namespace or path is given and several
+        directories decide the field differently all the same.
         """
         if len(resources) != 1 or not field:
             return Decision()
@@ -92,8 +86,6 @@ class Decider:
         chosen = next(iter(ways.values()), [])
         if not chosen:
             return Decision()
-        if not find:
-            return Decision(decided=chosen)
         change, setter = self._newest(one, chosen, field, until)
         return Decision(decided=chosen, change=change, setter=setter)
 

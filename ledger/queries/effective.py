@@ -317,9 +317,9 @@ class Places:
         known = self._reader.taken_in(line.repository, line.branch, [directory])
         return {one.target for one in known if one.kind == FILE}
 
-    def parents(self, resource: ResourceName, commits: Sequence[str]) -> list[str]:
+    def parents(self, resource: ResourceName, revisions: Sequence[tuple[int, str]]) -> list[str]:
         """The commit before each of some revisions on its line; empty where it is the first."""
-        return self._reader.parents(resource.repository, resource.branch, commits)
+        return self._reader.parents(resource.repository, resource.branch, revisions)
 
     def versions(self, line: Line, directory: str) -> Sequence[FileRow]:
         """Every version of every manifest that ever stood in a directory, on whatever line."""

@@ -7,7 +7,7 @@ took in, the versions of all its directories, the contents of all its files.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from ledger.documents import Documents
@@ -18,7 +18,9 @@ from ledger.queries.many import for_each
 from ledger.resources import Resource
 from ledger.store import Store
 
-_VERSION = ", ".join(f"f.{name}" for name in FileRow._fields)
+_SAME = ("repository", "branch")  # of all rows of one statement
+_OWN = tuple(name for name in FileRow._fields if name not in _SAME)
+_VERSION = ", ".join(f"f.{name}" for name in _OWN)
 
 
 class Step(NamedTuple):
@@ -98,15 +100,33 @@ class Reading:
 
     # -- many at once ----------------------------------------------------------------------------
 
-    def parents(self, repository: str, branch: str, commits: Sequence[str]) -> list[str]:
-        """The commit before each of some revisions; empty where there is none."""
-        asked = {one for one in commits if (repository, branch, one) not in self._parents}
-        rows = for_each(self._connection, sorted(asked), _PARENTS, repository, branch)
-        for commit, parent, *place in rows:
-            self._parents[repository, branch, commit] = parent
-            if place[0] is not None:
-                self._steps[repository, branch, parent] = Step(parent, *place)
-        return [self._parents.get((repository, branch, one), "") for one in commits]
+    def parents(
+        self, repository: str, branch: str, revisions: Sequence[tuple[int, str]]
+    ) -> list[str]:
+        """The commit before each of some revisions (number, commit); empty where there is none."""
+        asked = {one for one in revisions if (repository, branch, one[1]) not in self._parents}
+        if self._is_straight(repository, branch):
+            self._read_numbered(repository, branch, asked)
+        else:
+            commits = sorted(commit for _, commit in asked)
+            rows = for_each(self._connection, commits, _PARENTS, repository, branch)
+            for commit, parent, *place in rows:
+                self._parents[repository, branch, commit] = parent
+                if place[0] is not None:
+                    self._steps[repository, branch, parent] = Step(parent, *place)
+        return [self._parents.get((repository, branch, commit), "") for _, commit in revisions]
+
+    def _read_numbered(
+        self, repository: str, branch: str, revisions: Collection[tuple[int, str]]
+    ) -> None:
+        """The commits before revisions of a straight branch: the index by number holds them all."""
+        before = sorted(number - 1 for number, _ in revisions)
+        rows = for_each(self._connection, before, _NUMBERED, repository, branch)
+        found: dict[int, str] = dict(rows)
+        for number, commit in revisions:
+            parent = self._parents[repository, branch, commit] = found.get(number - 1, "")
+            if parent:
+                self._steps[repository, branch, parent] = Step(parent, number - 1, "", 0)
 
     def taken_in(self, repository: str, branch: str, directories: Iterable[str]) -> list[Reference]:
         """What directories ever took in, and what that took in, however deep. A statement a step."""
@@ -130,9 +150,7 @@ class Reading:
         rows = for_each(
             self._connection,
             asked,
-            "select r.directory, r.kind, r.target, r.since, r.until from w "
-            "cross join model_reference r where r.repository = ? and r.branch = ? "
-            "and r.directory = w.wanted and r.kind in ('file', 'directory')",
+            _REFERENCES,
             repository,
             branch,
         )
@@ -166,9 +184,10 @@ class Reading:
         rows = for_each(
             self._connection, asked, _STRAIGHT if straight else _CROOKED, repository, branch
         )
-        columns = len(FileRow._fields)
+        columns = len(_OWN)
         for row in rows:
-            one = FileRow._make(row[:columns])
+            version, *rest = row[:columns]
+            one = FileRow(version, repository, branch, *rest)
             found[one.directory].append(one)
             key = (repository, branch, one.commit_sha)
             if straight:
@@ -197,6 +216,15 @@ _CROOKED = (
     f"select {_VERSION}, r.number, r.first_parent, r.superseded "  # noqa: S608
     "from w cross join model_manifest_file f join model_revision r on r.repository = f.repository "
     f"and r.branch = f.branch and r.commit_sha = f.commit_sha {_WHERE}"
+)
+_REFERENCES = (
+    "select r.directory, r.kind, r.target, r.since, r.until from w "
+    "cross join model_reference r where r.repository = ? and r.branch = ? "
+    "and r.directory = w.wanted and r.kind in ('file', 'directory')"
+)
+_NUMBERED = (
+    "select p.number, p.commit_sha from w cross join model_revision p "
+    "where p.repository = ? and p.branch = ? and p.number = w.wanted"
 )
 _PARENTS = (
     "select r.commit_sha, r.first_parent, p.number, p.first_parent, p.superseded "
