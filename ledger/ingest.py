@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -164,12 +166,15 @@ class _Run:
         suits = 1 + MOST_WORKERS if (os.cpu_count() or 1) > 1 else 1
         self._processes = processes or suits
         self._made: Workbench | None = None
+        self._importing: Thread | None = None
         self._background: list[Background[Any]] = []
         if settings.redaction.patterns:
             self._bench()  # a pattern that is no good is told before anything is read
 
     def _bench(self) -> Workbench:
         """What is needed where something is to be recorded, and not before."""
+        if self._importing is not None:
+            self._importing.join()  # two threads must not import each other's halves
         if self._made is None:
             from ledger.workbench import Workbench  # noqa: PLC0415 (0.1 s, for nothing mostly)
 
@@ -182,6 +187,12 @@ class _Run:
             )
         return self._made
 
+    def _expect(self) -> None:
+        """Imports what recording takes, while a source waits for what is new."""
+        if self._made is None and self._importing is None:
+            self._importing = Thread(target=_import_workbench, daemon=True)
+            self._importing.start()
+
     def _later(self, tool: str) -> Callable[..., Any]:
         """A method of the workbench, which is made when the first of them is called."""
 
@@ -191,6 +202,10 @@ class _Run:
         return call
 
     def close(self) -> None:
+        if self._made is not None:
+            self._made.end()
+        for one in self._background:
+            one.end()
         if self._made is not None:
             self._made.close()
         for one in self._background:
@@ -342,6 +357,7 @@ class _Run:
             store=self._later("make_ready"),
             repository=self._settings.repository,
             survey=self._survey,
+            expect=self._expect,
             told=self._store.told,
             since=self._store.since,
             content=self._store.attachment,
@@ -384,6 +400,13 @@ class _Run:
             data=gap,
         )
         self._append(Batch(events=[event]), source.name)
+
+
+def _import_workbench() -> None:
+    with suppress(Exception):  # what is wrong is raised where it is used
+        importlib.import_module("ledger.workbench")
+        registry.parsers()
+        registry.projections()
 
 
 def rebuild(

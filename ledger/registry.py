@@ -118,6 +118,15 @@ def projection_versions() -> dict[str, int]:
     return found
 
 
+def is_current(recorded: Iterable[Sequence[Any]]) -> bool:
+    """Whether tables are exactly those of the built-in projections: [name, version, …] as recorded.
+
+    False where it is not plain that no others are installed.
+    """
+    versions = {str(row[0]): int(row[1]) for row in recorded}
+    return versions == projection_versions() and not _is_extended(ledger.projections.__name__)
+
+
 def check_projections(recorded: Iterable[Sequence[Any]]) -> None:
     """Raises StoreError where tables are of another version of the program: [name, version] as recorded."""
     known = {str(row[0]): int(row[1]) for row in recorded}

@@ -1157,7 +1157,13 @@ def test_a_command_imports_no_more_than_it_needs(
     arguments: tuple[str, ...], most: int, also: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Imports are what start-up costs; to count them does not depend on how busy a machine is."""
-    ledger = fresh(tmp_path)
+    imported = imported_by(fresh(tmp_path), *arguments)
+    assert not {*HEAVY, *also}.intersection(imported)
+    assert len(imported) < most
+
+
+def imported_by(ledger: Ledger, *arguments: str) -> list[str]:
+    """The modules that a command has imported by its end."""
     code = (
         "import sys\n"
         "from ledger.cli import main\n"
@@ -1175,8 +1181,34 @@ def test_a_command_imports_no_more_than_it_needs(
     )
     imported = done.stderr.partition("modules ")[2].split()
     assert "ledger.cli" in imported
-    assert not {*HEAVY, *also}.intersection(imported)
-    assert len(imported) < most
+    return imported
+
+
+RECORDING = (
+    "ledger.workbench",
+    "ledger.redaction",
+    "ledger.projector",
+    "ledger.parsers.kubernetes",
+    "yaml",
+)
+
+
+def test_an_ingest_imports_what_recording_takes_only_where_there_is_something_new(
+    tmp_path: Path,
+) -> None:
+    repo = make_repo(tmp_path / "r.git")
+    repo.commit({"a.yaml": MANIFEST.format(1, 1)}, "x")
+    ledger = make_ledger(tmp_path / "ledger", track(repo))
+    other_kinds = ("httpx2", "lightkube", "ledger.sources.github", "ledger.sources.gerrit")
+
+    first = imported_by(ledger, "ingest")
+    nothing = imported_by(ledger, "ingest")
+
+    assert {*RECORDING, "ledger.sources.git"} <= {*first}
+    assert not {*other_kinds}.intersection(first)
+    unwanted = {*RECORDING, *other_kinds, "multiprocessing", "ledger.queries"}
+    assert not unwanted.intersection(nothing)
+    assert len(nothing) < 430
 
 
 # -- what is said where something is not as usual ----------------------------------------------------------

@@ -398,13 +398,13 @@ def longer(tmp_path_factory: pytest.TempPathFactory) -> Works:
 
 WORK = """
 counted                         first  nothing      one  cluster     when  history    blame    trace   verify
-git                                30        1       26       26        -        -        -        -        -
-git KB                            327        6       17       17        -        -        -        -        -
+git                                27        1       18       18        -        -        -        -        -
+git KB                            321        6        9       10        -        -        -        -        -
 hashed KB                         169        -        2        2        -        -        -        -       77
 messages                          229        -        2        2        -        -        -        -        -
 parsed                            174        -        3        3        4        7        4        -        -
 redacted                          196        -        3        3        -        -        -        -        -
-statements                        219       15      188      188       33       40       32       27      293
+statements                        219       13      188      188       33       40       32       27      293
 steps                           18407       93      966      975      319      355      319      175     1883
 tree KB                           477        -       41       51        -        -        -        -      540
 rows log_content                  304        -        2        2        -        -        -        -        -

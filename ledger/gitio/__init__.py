@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from ledger.errors import LedgerError, SourceError
 from ledger.gitio.bundles import bundle_stamp, is_bundle, local_path, read_header, unpack
 from ledger.gitio.leftovers import tidy, writing
 from ledger.gitio.processes import Process, check_url, piped, run, version
-from ledger.gitio.refs import write_packed
+from ledger.gitio.refs import holds_refs, read_refs, write_packed
 from ledger.gitio.streams import (
     NULL_MODE,
     OID,
@@ -51,6 +51,7 @@ _HEADS = "refs/heads/"
 _WHOLE = ("HEAD", "config", "objects", "refs")
 _PATIENCE = 30.0  # seconds for a git to end that outlived the run that started it
 _MANY_REFS = 500
+_FEW_REFS = 100  # of which Git need not tell the remote all that there is already, but the branches
 T = TypeVar("T")
 _FETCH = (
     "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--force", "--no-recurse-submodules",
@@ -72,16 +73,12 @@ def list_remote(url: str, patterns: Sequence[str]) -> tuple[dict[str, str], str]
     place = check_url(url)
     arguments = ["ls-remote", "--symref", "--", place, "HEAD", *patterns]
     output = run(None, arguments, isolated=False)
-    refs: dict[str, str] = {}
-    head = tip = ""
-    for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
-        left, _, name = line.partition("\t")
-        if left.startswith("ref: ") and name == "HEAD":
-            head = left[5:].removeprefix(_HEADS)
-        elif name == "HEAD":
-            tip = left
-        elif not name.endswith("^{}"):
-            refs[name] = left
+    lines = output.decode("utf-8", "surrogateescape").split("\n")[:-1]
+    pairs = [line.split("\t", 1) for line in lines]
+    heads = [left for left, name in pairs if name == "HEAD"]
+    head = next((one[5:].removeprefix(_HEADS) for one in heads if one.startswith("ref: ")), "")
+    refs = {name: left for left, name in pairs if name[-3:] != "^{}"}
+    tip = refs.pop("HEAD", "")
     return refs, head or _branch_at(refs, tip)
 
 
@@ -118,8 +115,18 @@ class Mirror:
         """Opens the mirror at `path`, making an empty one where there is none."""
         self.path = path
         self._tidy = False
+        self._held: set[str] = set()
+        self._begun: list[Process] = []
         if not all((path / name).exists() for name in _WHOLE):
             _make(path, f"--object-format={'sha256' if sha256 else 'sha1'}")
+
+    def __reduce__(self) -> tuple[type[Mirror], tuple[Path]]:
+        return Mirror, (self.path,)  # what is begun stays with the process that began it
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing was fetched yet."""
+        return not holds_refs(self.path)
 
     def fetch(self, url: str, refs: Sequence[str]) -> None:
         """Brings the named refs, by force, and nothing else. A bundle file is unpacked whole."""
@@ -127,12 +134,24 @@ class Mirror:
             self._unbundle(url, refs)
             return
         specs = _refname_bytes("".join(f"+{ref}:{ref}\n" for ref in refs))
-        arguments = [*_FETCH, "--", check_url(url)]
+        few = () if self.is_new or len(refs) > _FEW_REFS else (f"--negotiation-tip={_HEADS}*",)
+        arguments = [*_FETCH, *few, "--", check_url(url)]
         self._write(
             lambda handle: run(self.path, arguments, stdin=specs, isolated=False, holding=handle)
         )
-        if len(refs) > _MANY_REFS:  # each a file otherwise, which every later look at them opens
-            self._write(lambda handle: run(self.path, ["pack-refs", "--all"], holding=handle))
+        if len(refs) > _MANY_REFS:
+            self.compact()
+
+    def compact(self) -> None:
+        """Makes later fetches short where there are many refs: one file of them all, and one of their graph.
+
+        After a fetch Git asks whether all that came hangs together, for which it looks at the commit of
+        every ref. Nothing else reads the graph: what is told comes from the commits themselves. Costs
+        some 10 µs a commit.
+        """
+        write = ["-c", "core.commitGraph=true", "commit-graph", "write", "--reachable"]
+        self._write(lambda handle: run(self.path, ["pack-refs", "--all"], holding=handle))
+        self._write(lambda handle: run(self.path, write, holding=handle))
 
     def fetch_commits(self, url: str, commits: Sequence[str], tries: int) -> dict[str, str]:
         """Tries to bring commits that no ref of the remote leads to; they are kept for good.
@@ -197,18 +216,29 @@ class Mirror:
             with writing(self.path) as handle:
                 return work(handle)
 
-    def refs(self, under: str = "refs/") -> dict[str, str]:
-        """Every ref with the commit it leads to; refs that lead to no commit are left out."""
-        pattern = "%(refname)%00%(objecttype)%00%(objectname)%00%(*objecttype)%00%(*objectname)"
-        output = run(self.path, ["for-each-ref", f"--format={pattern}", under])
-        found: dict[str, str] = {}
-        for line in output.decode("utf-8", "surrogateescape").split("\n")[:-1]:
-            name, kind, oid, peeled_kind, peeled = line.split("\0")
-            if kind == "commit":
-                found[name] = oid
-            elif peeled_kind == "commit":
-                found[name] = peeled
-        return found
+    def refs(self, *under: str, known: Container[str] = ()) -> dict[str, str]:
+        """Every ref below some places with the commit it leads to; those that lead to none are left out.
+
+        Raises SourceError where an object that a ref names is missing. `known` are ids of commits: only
+        for others does Git look (10 µs each).
+        """
+        found = read_refs(self.path)
+        if found is None:
+            output = run(self.path, ["for-each-ref", "--format=%(objectname) %(refname)"])
+            lines = output.decode("utf-8", "surrogateescape").split("\n")[:-1]
+            found = {ref: oid for oid, ref in (line.split(" ", 1) for line in lines)}
+        if under:
+            found = {ref: oid for ref, oid in found.items() if ref.startswith(under)}
+        unknown = list({oid: None for oid in found.values() if oid not in known})
+        commits = dict(zip(unknown, self._named(unknown, "commit"), strict=True))
+        if None in self.sizes([oid for oid in unknown if not commits[oid]]):
+            raise SourceError(
+                f"{self.path} lacks what some of its refs name",
+                hint=f"Remove {self.path}: the next ingest fetches it again.",
+                retryable=True,
+            )
+        leads = ((ref, commits.get(oid, oid)) for ref, oid in found.items())
+        return {ref: oid for ref, oid in leads if oid}
 
     def is_shallow(self) -> bool:
         """Whether history below some commits is cut off."""
@@ -216,10 +246,14 @@ class Mirror:
 
     def has(self, commit: str) -> bool:
         """Whether the mirror holds the commit."""
-        return bool(OID.match(commit)) and self.sizes([commit])[0] is not None
+        if commit not in self._held and OID.match(commit) and self.sizes([commit])[0] is not None:
+            self._held.add(commit)  # for good: nothing is ever removed
+        return commit in self._held
 
     def sizes(self, ids: Sequence[str]) -> list[int | None]:
         """The size in bytes of each object, None where it is missing."""
+        if not ids:
+            return []
         feed = "".join(f"{oid}\n" for oid in ids).encode()
         output = run(self.path, ["cat-file", "--batch-check=%(objectsize)"], stdin=feed)
         lines = output.decode().splitlines()
@@ -230,16 +264,15 @@ class Mirror:
     ) -> Iterator[RawCommit]:
         """New commits, parents first, with their files against their first parent.
 
-        Without `walk` only the tips themselves, in their order. Never reads a blob. Constant memory
-        here; Git itself holds the list of new commits.
+        Git begins when this is called. Without `walk` only the tips themselves, in their order. Never
+        reads a blob. Constant memory here; Git itself holds the list of new commits.
         """
         order = ["--topo-order", "--reverse"] if walk else ["--no-walk=unsorted"]
         arguments = ["log", "--stdin", *order, "--raw", "-z", "--no-renames"]
         arguments += ["--no-abbrev", "--diff-merges=first-parent", "--root", "--no-ext-diff"]
         arguments += ["--no-textconv", "--no-color", "--no-show-signature", "--no-notes"]
         arguments += ["--ignore-submodules=none", "--format=%H"]
-        with self._stream(arguments, _revisions(tips, exclude)) as process:
-            yield from all_but_unfinished(raw_commits(tokens(process.stdout)), process.finish)
+        return _told(self._begin(arguments, _revisions(tips, exclude)))
 
     def patch_ids(self, tips: Iterable[str], exclude: Iterable[str]) -> Iterator[tuple[str, str]]:
         """(commit, stable patch id) in the order of `commits`; none for merges and empty commits.
@@ -288,28 +321,21 @@ class Mirror:
         """Every commit reachable from the tips and not from the excluded, in no promised order."""
         return self.rev_list([], _revisions(tips, exclude))
 
+    def reach(self, tips: Iterable[str]) -> Callable[[], list[str]]:
+        """As `reachable`; Git begins now, and goes on until what this gives is called, once."""
+        process = self._begin(["rev-list", "--stdin"], _revisions(tips, []))
+        return lambda: _read_whole(process).decode("ascii").split()
+
     def count(self, tips: Iterable[str], exclude: Iterable[str]) -> Callable[[], int]:
         """How many commits `reachable` gives; Git counts until what this gives is called, once."""
-        process = Process(
-            self.path, ["rev-list", "--stdin", "--count"], feed=_revisions(tips, exclude)
-        )
+        process = self._begin(["rev-list", "--stdin", "--count"], _revisions(tips, exclude))
+        return lambda: int(_read_whole(process))
 
-        def result() -> int:
-            try:
-                counted = process.stdout.read()
-                process.finish()
-            finally:
-                process.close()
-            return int(counted)
-
-        return result
-
-    def graph(self, tips: Iterable[str]) -> list[list[str]]:
-        """[commit, parents…] of every commit reachable from the tips."""
-        output = run(
-            self.path, ["rev-list", "--stdin", "--parents"], stdin=b"".join(_revisions(tips, []))
-        )
-        return [line.split() for line in output.decode("ascii").splitlines()]
+    def graph(self, tips: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[list[str]]:
+        """[commit, parents…] of every commit reachable from the tips and not from the excluded."""
+        feed = b"".join(_revisions(tips, exclude))
+        output = run(self.path, ["rev-list", "--stdin", "--parents"], stdin=feed)
+        return (line.split() for line in output.decode("ascii").splitlines())
 
     def merge_bases(self, one: str, other: str) -> list[str]:
         """The best common ancestors of two commits, none where their histories are unrelated."""
@@ -365,7 +391,17 @@ class Mirror:
 
     def trees(self, commits: Sequence[str]) -> list[str]:
         """The tree id of each commit, empty where it is missing."""
-        feed = "".join(f"{commit}^{{tree}}\n" for commit in commits).encode()
+        return self._named(commits, "tree")
+
+    def commits_of(self, names: Sequence[str]) -> list[str]:
+        """The whole id of each commit, empty where it is missing or where the digits fit several."""
+        return self._named(names, "commit")
+
+    def _named(self, ids: Sequence[str], kind: str) -> list[str]:
+        """What of a kind each object is or leads to, empty where there is none."""
+        if not ids:
+            return []
+        feed = "".join(f"{oid}^{{{kind}}}\n" for oid in ids).encode()
         output = run(self.path, ["cat-file", "--batch-check=%(objectname)"], stdin=feed)
         lines = output.decode().splitlines()
         return [line if OID.match(line) else "" for line in lines]
@@ -378,21 +414,47 @@ class Mirror:
         for line in output.decode("utf-8", "replace").split("\n")[:-1]:
             yield line.split("\0")
 
-    @contextmanager
+    def _begin(self, arguments: Sequence[str], feed: Iterable[bytes]) -> Process:
+        process = Process(self.path, arguments, feed=feed)
+        self._begun.append(process)
+        return process
+
+    def close(self) -> None:
+        """Ends every git that was begun and whose answer nobody took to its end."""
+        for process in self._begun:
+            process.close()
+        self._begun.clear()
+
     def _stream(
         self,
         arguments: Sequence[str],
         feed: Iterable[bytes] | None,
         env: Mapping[str, str] | None = None,
-    ) -> Iterator[Process]:
-        process = Process(self.path, arguments, feed=feed, env=env)
-        try:
-            yield process
-        except BrokenStreamError:
-            process.finish()  # Git's own reason, where it gives one
-            raise
-        finally:
-            process.close()
+    ) -> AbstractContextManager[Process]:
+        return _closing(Process(self.path, arguments, feed=feed, env=env))
+
+
+@contextmanager
+def _closing(process: Process) -> Iterator[Process]:
+    try:
+        yield process
+    except BrokenStreamError:
+        process.finish()  # Git's own reason, where it gives one
+        raise
+    finally:
+        process.close()
+
+
+def _told(process: Process) -> Iterator[RawCommit]:
+    with _closing(process):
+        yield from all_but_unfinished(raw_commits(tokens(process.stdout)), process.finish)
+
+
+def _read_whole(process: Process) -> bytes:
+    with _closing(process):
+        output = process.stdout.read()
+        process.finish()
+    return output
 
 
 def _make(path: Path, kind: str) -> None:

@@ -38,6 +38,8 @@ _HARDENED = (
     "-c", "submodule.recurse=false",
     "-c", "core.alternateRefsCommand=",
 )  # fmt: skip
+# What is told is read from the commits themselves, not from a graph that was written down of them.
+_FIRSTHAND = ("-c", "core.commitGraph=false")
 _ENVIRONMENT = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
@@ -133,7 +135,7 @@ def run(
     `stdin` is what it reads, or an open file that it reads from where the file stands. `holding` is a
     file handle that it keeps open while it runs. It never outlives this call, whatever ends it.
     """
-    command = ["git", *_HARDENED, *arguments]
+    command = ["git", *_HARDENED, *(_FIRSTHAND if isolated else ()), *arguments]
     child: subprocess.Popen[bytes] | None = None
     try:
         with _signals_later():
@@ -243,7 +245,7 @@ class Process:
         try:
             with _signals_later():
                 process = _git(directory).execute(
-                    ["git", *_HARDENED, *arguments],
+                    ["git", *_HARDENED, *_FIRSTHAND, *arguments],
                     as_process=True,
                     istream=subprocess.PIPE,
                     env=_environment(directory, True, env or {}),

@@ -62,6 +62,10 @@ class Stored(msgspec.Struct, frozen=True):
     secret: bool = False
 
 
+def _nothing_begins() -> None:
+    """There is nothing to begin with."""
+
+
 def _nothing_told(_: str) -> Sequence[RecordedEvent]:
     return ()
 
@@ -102,7 +106,8 @@ class Tools:
     the position from which to ask the next time: for sources that work on what others told. `content` gives
     back what was stored under a digest. `meanwhile(work, *arguments)` gives the items that a function
     gives, which another process may work out from that moment on. `received(kind, id)` says whether a
-    delivery of a sender came to us, by the sender's own id of it.
+    delivery of a sender came to us, by the sender's own id of it. `expect()` says that something new is about
+    to come, so that what takes long to start is started while the source waits for it.
     """
 
     now: str
@@ -115,6 +120,7 @@ class Tools:
     store: Callable[[str, bytes], Stored]
     repository: Callable[[str], str]
     survey: bool = False
+    expect: Callable[[], None] = _nothing_begins
     told: Callable[[str], Sequence[RecordedEvent]] = _nothing_told
     since: Callable[[int, str, Sequence[type[Event]]], tuple[Sequence[RecordedEvent], int]] = (
         _nothing_since

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -25,6 +26,7 @@ from ledger.events import EnvironmentMapped, Event, NewEvent, PersonMapped, Reco
 from ledger.merkle import TreeHead, extend, leaf_hash, root_from_tiles
 from ledger.store import drivers
 from ledger.store.drivers import POSTGRESQL, Connection
+from ledger.store.encoding import encode_all, first_tellings
 
 EVENT_COLUMNS = (
     "position", "key", "type", "stream", "source", "occurred_at", "recorded_at", "leaf",
@@ -41,6 +43,15 @@ class SourceReading:
     cursor: bytes
     attempted_at: str
     succeeded_at: str
+    failure: str
+
+
+class State(NamedTuple):
+    """How far the tables of one projection are; `checkpoint` is exclusive, `failure` why they stopped."""
+
+    projection: str
+    version: int
+    checkpoint: int
     failure: str
 
 
@@ -76,6 +87,11 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def states(self) -> list[State]:
+        """The state of each projection whose tables stand here."""
+        sql = "select projection, version, checkpoint, failure from projection_state"
+        return [State(*row) for row in self.connection.rows(sql)]
 
     def versions(self) -> list[drivers.Row]:
         """The (name, version) of each projection whose tables stand here."""
@@ -143,11 +159,11 @@ class Store:
         with self.connection.transaction():
             size, root, last = self._head_row(lock=True)
             recorded_at = max(recorded_at, last)
-            fresh = self._fresh(events) if size else _first_tellings(events)
+            fresh = self._fresh(events) if size else first_tellings(events)
             packed = list(kept)
             recorded: list[RecordedEvent] = []
             if fresh:
-                rows, attachments, recorded = _encode_all(fresh, size, recorded_at)
+                rows, attachments, recorded = encode_all(fresh, size, recorded_at)
                 packed += attachments
                 self._insert(rows, size, root, recorded_at)
             self._keep(packed)
@@ -173,7 +189,7 @@ class Store:
         """What is not yet recorded; another telling of a recorded fact gets a key of its own."""
         known = self.connection.among("log_event", "key", [event.key for event in events])
         if not known:
-            return _first_tellings(events)
+            return first_tellings(events)
         fresh: list[NewEvent] = []
         for event in events:
             if event.key in known:
@@ -183,7 +199,7 @@ class Store:
                 if self.connection.among("log_event", "key", [event.key]):
                     continue
             fresh.append(event)
-        return _first_tellings(fresh)
+        return first_tellings(fresh)
 
     def _leaf(self, key: str) -> bytes:
         return bytes(self.connection.rows("select leaf from log_event where key = ?", [key])[0][0])
@@ -377,8 +393,13 @@ class Store:
 
     def touch(self, source: str, at: str) -> None:
         """Notes that a source was read and held nothing new."""
+        done = (
+            "update source_state set attempted_at = ?, succeeded_at = ?, failure = '' "
+            "where source = ? returning source"
+        )
         with self.connection.transaction():
-            self._save_reading(source, self.reading(source).cursor, at)
+            if not self.connection.rows(done, [at, at, source]):
+                self._save_reading(source, b"", at)
 
     def fail(self, source: str, at: str, failure: str) -> None:
         """Notes that a source could not be read; its cursor stays."""
@@ -387,58 +408,6 @@ class Store:
             columns = ("source", "cursor", "attempted_at", "succeeded_at", "failure")
             row = (source, now.cursor, at, now.succeeded_at, failure)
             self.connection.upsert("source_state", columns, ("source",), [row])
-
-
-def _first_tellings(events: Sequence[NewEvent]) -> list[NewEvent]:
-    """The events without repeats within one batch."""
-    seen: dict[str, NewEvent] = {}
-    fresh: list[NewEvent] = []
-    for event in events:
-        known = seen.get(event.key)
-        if known is None:
-            seen[event.key] = event
-            fresh.append(event)
-        elif known != event:
-            other = msgspec.structs.replace(event, key=codec.variant_key(event))
-            if seen.setdefault(other.key, other) is other:
-                fresh.append(other)
-    return fresh
-
-
-def _encode_all(
-    events: Sequence[NewEvent], size: int, recorded_at: str
-) -> tuple[list[drivers.Row], list[Content], list[RecordedEvent]]:
-    rows: list[drivers.Row] = []
-    attachments: list[Content] = []
-    recorded: list[RecordedEvent] = []
-    for position, event in enumerate(events, size):
-        encoded = codec.encode(event, recorded_at=recorded_at)
-        attachments += [contents.pack(data) for data in encoded.attachments.values()]
-        rows.append(
-            (
-                position,
-                event.key,
-                event.data.TYPE,
-                event.stream,
-                event.source,
-                event.occurred_at,
-                recorded_at,
-                encoded.leaf,
-            )
-        )
-        recorded.append(
-            RecordedEvent(
-                position=position,
-                stream=event.stream,
-                key=event.key,
-                source=event.source,
-                occurred_at=event.occurred_at,
-                recorded_at=recorded_at,
-                actor=event.actor,
-                data=event.data,
-            )
-        )
-    return rows, attachments, recorded
 
 
 def _no_ledger(url: str) -> StoreError:

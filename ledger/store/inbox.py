@@ -89,8 +89,10 @@ class Inbox:
     @classmethod
     def find(cls, url: str) -> Inbox | None:
         """Opens the inbox only where something was ever delivered."""
+        if not may_exist(url):
+            return None
         if url.startswith("sqlite:///"):
-            return cls.open(url) if file_of(url).exists() else None
+            return cls.open(url)
         connection = drivers.connect(url)
         if _exists(connection, _table_name(connection)):
             return cls(connection, _make_schema(connection))
@@ -291,6 +293,11 @@ def _identity(file: Path | None) -> tuple[int, int]:
     except OSError:
         found = None
     return (found.st_dev, found.st_ino) if found else (0, 0)
+
+
+def may_exist(url: str) -> bool:
+    """False where nothing was ever delivered; of PostgreSQL that is not known without a connection."""
+    return not url.startswith("sqlite:///") or file_of(url).exists()
 
 
 def file_of(url: str) -> Path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from ledger.events import NewEvent, PullRequestMatched, PullRequestMismatched, RefMoved
+from ledger.gitio import RawCommit
 from ledger.matching import Match, match_pull_requests
 from ledger.sources import Batch
 from ledger.sources.git.commits import PatchId, patch_ids, tell_commits
@@ -17,13 +18,18 @@ LONG_REF = 500
 MANY = 100  # heads; starting a process takes a third of a second
 
 
-def move_of(state: Pull, ref: str, old: str, new: str) -> NewEvent:
-    """The move of a ref, as an event; what a forced move abandons is kept in the mirror for good."""
+def move_of(state: Pull, ref: str, old: str, new: str, *, ahead: bool = False) -> NewEvent:
+    """The move of a ref, as an event; what a forced move abandons is kept in the mirror for good.
+
+    `ahead` where it is known that the new commit comes after the old one.
+    """
     sequence = state.after.moves.get(ref, 0) + 1
     kind = "fast_forward"
     abandoned: list[str] = []
     if not old or not new:
         kind = "deleted" if old else "created"
+    elif ahead:
+        pass
     elif not state.mirror.has(old):
         kind = "forced"
     elif not state.mirror.is_ancestor(old, new):
@@ -52,6 +58,7 @@ class Heads:
     tips: Sequence[str]
     exclude: Sequence[str]
     count: Callable[[], int]
+    commits: Iterator[RawCommit]
     patches: Iterable[Sequence[PatchId]]
 
 
@@ -71,6 +78,7 @@ def find_heads(state: Pull, commits: dict[str, str], heads: dict[str, str]) -> H
         tips,
         exclude,
         state.mirror.count(tips, exclude),
+        state.mirror.commits(tips, exclude),
         state.tools.meanwhile(patch_ids, *where) if len(tips) > MANY else patch_ids(*where),
     )
 
@@ -78,7 +86,10 @@ def find_heads(state: Pull, commits: dict[str, str], heads: dict[str, str]) -> H
 def tell_heads(state: Pull, heads: Heads) -> Iterator[Batch]:
     state.total += heads.count()
     patches = chain.from_iterable(heads.patches)
-    for events, contents in tell_commits(state, heads.tips, heads.exclude, set(), patches=patches):
+    told = tell_commits(
+        state, heads.tips, heads.exclude, set(), patches=patches, stream=heads.commits
+    )
+    for events, contents in told:
         yield state.batch(events, contents)
 
 
@@ -138,18 +149,18 @@ def tell_matches(
 ) -> Iterator[Batch]:
     heads = _pull_requests(commits)
     for branch in state.branches if heads else ():
-        new = [commit for one, commit, _ in state.revisions if one == branch]
+        new = [commit for one, commit in state.revisions if one == branch]
         found = begun.get(branch)
         if found is None and new:
             tip = commits[HEADS + branch]
             found = match_pull_requests(state.mirror, state.options.name, tip, new, heads)
         for some in found or ():
-            events = [state.event(_match_key(one, some), one) for one in some]
+            events = [state.event(match_key(one, some), one) for one in some]
             if events:
                 yield state.batch(events)
 
 
-def _match_key(one: Match, among: Sequence[Match]) -> str:
+def match_key(one: Match, among: Sequence[Match]) -> str:
     """The key of a match; of a merge that gives another tree when it is made again there are two."""
     key = f"match/{one.commit}/{one.number}"
     if not isinstance(one, PullRequestMismatched):
