@@ -11,6 +11,9 @@ the commit's first parent, must give exactly that commit's files. Cheapest way f
    that the head gave it, and the commit changed no other file;
 4. `git merge-tree` of first parent and head gives the commit's own tree (about 5 ms each).
 
+A forge names head and merge itself. Those are compared in the same way, whatever the message says and
+whichever refs there are; and where it names a commit that only came with a merge, that merge is asked.
+
 Asking Git for nine thousand merge bases one by one takes half a minute, so many at once are found
 in the commit graph in memory; a few are asked for. Both give the same base or none.
 """
@@ -19,6 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from msgspec import structs
 
 from ledger.commits import named_pull_request, read_commit
 from ledger.events import PullRequestMatched, PullRequestMismatched
@@ -38,6 +43,16 @@ class Landing:
     parents: tuple[str, ...]
     tree: str
     named: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldMerge:
+    """What a forge says: a pull request of so many commits, with this head, landed as this commit."""
+
+    number: int
+    commit: str
+    head: str
+    commits: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +84,82 @@ def match_pull_requests(
         if head in known:
             numbers.setdefault(head, []).append(number)
     named = [one for one in landings if one.named in heads]
-    history = _read_history(mirror, tip, heads.values()) if len(named) > ASK_GIT_UP_TO else None
+    history = read_history(mirror, tip, heads.values()) if len(named) > ASK_GIT_UP_TO else None
     for start in range(0, len(landings), BATCH):
         yield _match_batch(
             mirror, repository, history, landings[start : start + BATCH], heads, numbers
         )
+
+
+def match_told(mirror: Mirror, repository: str, tip: str, told: Sequence[ToldMerge]) -> list[Match]:
+    """What first-parent steps of the tip hold that forges name as merges; both commits are there."""
+    landings = {one.commit: one for one in _landings(mirror, [each.commit for each in told])}
+    asked = {(one.commit, one.number): one for one in told}
+    heads = {one.number: one.head for one in told}
+    history = read_history(mirror, tip, heads.values()) if len(told) > ASK_GIT_UP_TO else None
+    found: list[Match] = []
+    for start in range(0, len(told), BATCH):
+        some = told[start : start + BATCH]
+        named = [replace(landings[one.commit], named=one.number) for one in some]
+        numbers: dict[str, list[int]] = {}
+        for one in some:
+            numbers.setdefault(one.head, []).append(one.number)
+        found += _match_batch(mirror, repository, history, named, heads, numbers)
+    wanted = dict.fromkeys(one for one in found if (one.commit, one.number) in asked)
+    return [
+        one
+        for one in wanted
+        if isinstance(one, PullRequestMatched)
+        or not _is_rebased(mirror, landings[one.commit], asked[one.commit, one.number])
+    ]
+
+
+def match_brought(
+    mirror: Mirror, repository: str, merge: str, brought: Sequence[tuple[int, str]]
+) -> list[Match]:
+    """Of (number, commit) that came with a merge: that they did, and where it holds more than its parents."""
+    [landing] = _landings(mirror, [merge])
+    found: list[Match] = [
+        PullRequestMatched(
+            repository=repository, commit=merge, number=number, method="brought", head=head
+        )
+        for number, head in brought
+    ]
+    number = brought[0][0]
+    if len(landing.parents) > 2:
+        tips = [
+            PullRequestMatched(
+                repository=repository,
+                commit=merge,
+                number=number,
+                method="head_is_parent",
+                head=one,
+            )
+            for one in landing.parents[1:]
+        ]
+        again: Iterable[Match] = _beside_heads(mirror, landing, tips)
+    else:
+        heads = {number: landing.parents[1]}
+        again = _by_content(mirror, repository, None, [replace(landing, named=number)], heads)
+    for one in again:
+        if isinstance(one, PullRequestMismatched):
+            found += [structs.replace(one, number=number, head=head) for number, head in brought]
+            break
+    return found
+
+
+def _is_rebased(mirror: Mirror, landing: Landing, told: ToldMerge) -> bool:
+    """Whether as many steps as the pull request has commits hold it together: the last one alone need not."""
+    below = landing.parents[:1]
+    if len(landing.parents) != 1 or told.commits < 2:
+        return False
+    with mirror.objects() as read:
+        for _ in range(told.commits - 1):
+            [raw] = read(below) if len(below) == 1 else [None]
+            if raw is None:
+                return False
+            below = tuple(read_commit(raw).parents)
+    return len(below) == 1 and [*mirror.merge_trees([(below[0], told.head)])] == [landing.tree]
 
 
 def _landings(mirror: Mirror, wanted: Sequence[str]) -> Iterator[Landing]:
@@ -265,7 +351,8 @@ def _asked(mirror: Mirror, parent: str, head: str) -> str:
     return _base(mirror, None, parent, head)
 
 
-def _read_history(mirror: Mirror, tip: str, heads: Iterable[str]) -> History:
+def read_history(mirror: Mirror, tip: str, heads: Iterable[str]) -> History:
+    """The graph of the tip and of some heads. Costs some 10 µs a commit."""
     lines = mirror.graph([tip, *heads])
     parents = {line[0]: tuple(line[1:]) for line in lines}
     steps: list[str] = []

@@ -229,7 +229,10 @@ def test_the_verdict_says_whose_approval_failed_and_why() -> None:
         f"bob (stale: given at {OLD[:12]}, but {HEAD[:12]} merged)",
     )
     assert verdict(PULL) == (UNAPPROVED, "its forge tells of no approval")
-    assert verdict(PULL, review(state="commented")) == (UNAPPROVED, "its forge tells of no approval")
+    assert verdict(PULL, review(state="commented")) == (
+        UNAPPROVED,
+        "its forge tells of no approval",
+    )
 
 
 def test_a_request_for_changes_of_anybody_that_stands_blocks_every_approval() -> None:

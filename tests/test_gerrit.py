@@ -10,6 +10,7 @@ import pytest
 
 from ledger.config import SourceSettings
 from ledger.events import CollectorGap, PullRequestMerged, PullRequestPushed
+from ledger.projections.links import CLAIMS, LINKS
 from ledger.testing import Ledger, Repo, make_ledger, make_repo
 
 SERVER = "173816e5-2b9a-37c3-8a2e-48639d4f1153"
@@ -324,6 +325,161 @@ def test_changes_read_a_few_at_a_time_tell_the_same(
     assert [one.key for one in ledger.events()] == [one.key for one in other.events()]
 
 
+# -- merges that the server makes --------------------------------------------------------------------
+
+
+def branched(repo: Repo, *proposals: tuple[int, dict[str, str]]) -> list[tuple[Change, str]]:
+    """A chain of changes on main, which has moved on since: a merge brings them."""
+    repo.commit({"a.yaml": "a: 1\n"}, "Begin")
+    below = repo.tip()
+    made = []
+    for number, files in proposals:
+        below = repo.commit(files, f"Work {number}", branch=None, parents=[below])
+        change = Change(repo, number)
+        change.upload(OWNER, below)
+        made.append((change, below))
+    repo.commit({"b.yaml": "b: 1\n"}, "Meanwhile")
+    return made
+
+
+def landing(ledger: Ledger, commit: str) -> tuple[Any, ...]:
+    columns = "pull_request, link_grade, approval, approvers, merged_by"
+    [row] = ledger.rows(f"select {columns} from revisions where commit_sha = ?", commit)
+    return row
+
+
+def why(ledger: Ledger, commit: str) -> str:
+    sql = "select link_reason || ' / ' || approval_reason from revisions where commit_sha = ?"
+    return str(ledger.rows(sql, commit)[0][0])
+
+
+def test_a_merge_that_the_server_makes_is_linked_to_its_change(repo: Repo, ledger: Ledger) -> None:
+    [(change, commit)] = branched(repo, (4711, {"a.yaml": "a: 2\n"}))
+    change.vote(ANN, "+2")
+    merge = repo.merge(commit, 'Merge "Work"')
+    change.submit(BOB)
+    ledger.grow()
+    assert landing(ledger, merge) == (4711, "proved", "approved", str(ANN), str(BOB))
+    assert why(ledger, merge).startswith(
+        f"the forge says that #4711 was merged as {commit[:12]}, which came with this merge / "
+    )
+    sql = "select method, link_grade, merge_commit_sha from pull_requests"
+    assert ledger.rows(sql) == [("brought", "proved", commit)]
+    assert ledger.grow() == 0
+
+
+def test_what_is_slipped_into_such_a_merge_is_not_approved(repo: Repo, ledger: Ledger) -> None:
+    [(change, commit)] = branched(repo, (4711, {"a.yaml": "a: 2\n"}))
+    change.vote(ANN, "+2")
+    merge = repo.merge(commit, 'Merge "Work"', files={"evil.yaml": "x\n"})
+    change.submit(BOB)
+    ledger.grow()
+    assert landing(ledger, merge) == (4711, "inferred", "unapproved", "", str(BOB))
+    assert "more was changed by hand" in why(ledger, merge)
+    assert "nobody approved the difference" in why(ledger, merge)
+
+
+def test_changes_that_are_submitted_together_all_are_links_of_their_merge(
+    repo: Repo, ledger: Ledger
+) -> None:
+    (one, _), (two, second) = branched(repo, (5, {"a.yaml": "a: 2\n"}), (3, {"c.yaml": "c\n"}))
+    two.vote(ANN, "+2")
+    merge = repo.merge(second, "Merge changes 5, 3")
+    one.submit(BOB)
+    two.submit(BOB)
+    ledger.grow()
+    sql = "select number, role, grade, method, best from revision_pull_requests order by number"
+    assert ledger.rows(sql) == [
+        (3, "merged", "proved", "brought", 1),
+        (5, "merged", "proved", "brought_along", 0),
+    ]
+    assert landing(ledger, merge)[:3] == (3, "proved", "unapproved")
+
+
+def test_of_several_changes_the_one_that_the_merge_names_is_shown(
+    repo: Repo, ledger: Ledger
+) -> None:
+    (one, _), (two, second) = branched(repo, (3, {"a.yaml": "a: 2\n"}), (5, {"c.yaml": "c\n"}))
+    for change in (one, two):
+        change.vote(ANN, "+2")
+        change.submit(BOB)
+    merge = repo.merge(second, "Merge changes 3, 5")
+    ledger.grow()
+    assert landing(ledger, merge) == (5, "proved", "approved", str(ANN), str(BOB))
+
+
+def test_a_commit_beneath_that_is_no_change_takes_the_approval_away(
+    repo: Repo, ledger: Ledger
+) -> None:
+    (_, _), (two, second) = branched(repo, (3, {"a.yaml": "a: 2\n"}), (5, {"c.yaml": "c\n"}))
+    two.vote(ANN, "+2")
+    two.submit(BOB)
+    merge = repo.merge(second, "Merge")
+    ledger.grow()
+    assert landing(ledger, merge) == (5, "inferred", "unapproved", "", str(BOB))
+    assert "it also brought commits that no pull request was merged as (1)" in why(ledger, merge)
+
+
+def test_a_change_that_is_merged_once_more_by_hand_has_no_approval_there(
+    repo: Repo, ledger: Ledger
+) -> None:
+    [(change, commit)] = branched(repo, (4711, {"a.yaml": "a: 2\n"}))
+    change.vote(ANN, "+2")
+    merge = repo.merge(commit, 'Merge "Work"')
+    change.submit(BOB)
+    back = repo.commit({"a.yaml": "a: 1\n"}, "Take it back")
+    again = repo.commit({"a.yaml": "a: 2\n"}, "Merge", branch=None, parents=[back, commit])
+    repo.force(again)
+    ledger.grow()
+    assert landing(ledger, merge)[:3] == (4711, "proved", "approved")
+    assert landing(ledger, again)[:3] == (None, "unlinked", "unapproved")
+
+
+def test_a_merge_of_another_branch_is_not_the_merge_of_its_changes(
+    repo: Repo, ledger: Ledger
+) -> None:
+    [(change, commit)] = branched(repo, (4711, {"a.yaml": "a: 2\n"}))
+    change.note(OWNER, "Branch: refs/heads/stable")
+    change.vote(ANN, "+2")
+    change.submit(BOB)
+    merge = repo.merge(commit, "Merge branch stable")
+    ledger.grow()
+    assert landing(ledger, merge)[:3] == (None, "unlinked", "unapproved")
+
+
+def test_links_of_merges_are_the_same_however_they_are_read(
+    repo: Repo, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = make_ledger(tmp_path / "early", tracked(repo.url))
+    (one, _), (two, second) = branched(repo, (5, {"a.yaml": "a: 2\n"}), (3, {"c.yaml": "c\n"}))
+    late = make_ledger(tmp_path / "late", tracked(repo.url))
+    early.grow()
+    for change in (one, two):
+        change.vote(ANN, "+2")
+        change.submit(BOB)
+        early.grow()  # the notes are there before the branch moves
+    repo.merge(second, "Merge changes 5, 3")
+    early.grow()
+    monkeypatch.setattr("ledger.sources.gerrit.CHANGES_AT_ONCE", 1)
+    ledger.grow()
+    monkeypatch.undo()
+    late.grow()
+    expected = links(late)
+    assert len([row for row in expected if "brought" in str(row)]) == 4
+    assert links(early) == links(ledger) == expected
+    late.rebuild()
+    assert links(late) == expected
+
+
+def links(ledger: Ledger) -> list[tuple[Any, ...]]:
+    """The claims and links, apart from what may differ."""
+    found = []
+    for table in (LINKS, CLAIMS):
+        names = [one for one in table.columns if one not in ("evidence_position", "recorded_at")]
+        found += sorted(ledger.rows(f"select {', '.join(names)} from {table.name}"))
+    return found
+
+
 @pytest.mark.corpus
 def test_the_recorded_changes_of_a_real_server(corpus: Path, tmp_path: Path) -> None:
     bundle = corpus / "fixtures/gerrit-notedb/plugins_webhooks.bundle"
@@ -342,4 +498,13 @@ def test_the_recorded_changes_of_a_real_server(corpus: Path, tmp_path: Path) -> 
     assert ledger.rows(f"select count(*), sum(1 - fresh) from ({approved}) t") == [(347, 11)]
     own = f"select count(distinct p.number) {given} and r.reason like 'self:%'"
     assert ledger.rows(own) == [(25,)]
+    columns = "number, pull_request, link_grade, approval"
+    by_merge = f"select {columns} from revisions where number in (13, 85, 86, 93) order by number"
+    assert ledger.rows(by_merge) == [
+        (13, 109893, "proved", "approved"),
+        (85, 327034, "proved", "approved"),
+        (86, 327036, "proved", "approved"),
+        (93, 462042, "proved", "approved"),
+    ]
+    assert ledger.rows("select count(*) from revisions where link_grade = 'unlinked'") == [(0,)]
     assert ledger.grow() == 0

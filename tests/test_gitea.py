@@ -107,7 +107,10 @@ def test_a_pull_request_that_another_person_approved(ledger: Ledger, tmp_path: P
         ([hook("reviewed", "ann", proposal(5), **said("approved"))], "self: "),
         ([hook("reviewed", "bob", proposal(5, head=OLD), **said("approved"))], "stale: "),
         ([hook("reviewed", "bob", proposal(5), **said("rejected"))], "changes that bob requested"),
-        ([hook("reviewed", "bob", proposal(5), **said("comment"))], "its forge tells of no approval"),
+        (
+            [hook("reviewed", "bob", proposal(5), **said("comment"))],
+            "its forge tells of no approval",
+        ),
     ],
 )
 def test_reviews_that_approve_nothing(

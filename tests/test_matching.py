@@ -520,7 +520,7 @@ def test_the_merge_base_in_memory_is_that_of_git(
     heads = data.draw(
         st.lists(st.integers(0, len(parents) - 1), min_size=1, max_size=4, unique=True)
     )
-    history = matching._read_history(mirror, ids[tip], [ids[one] for one in heads])
+    history = matching.read_history(mirror, ids[tip], [ids[one] for one in heads])
     line = line_of(parents, tip)
     for parent in line[:: max(1, len(line) // 3)]:
         for head in heads:

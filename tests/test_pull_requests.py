@@ -616,7 +616,8 @@ def test_a_forge_links_what_git_shows_nothing_of(repo: Repo, tracked: Ledger) ->
     assert links(tracked, last) == []
     tracked.grow()
     assert links(tracked, last) == [(7, "merged", "reported", "forge", 1)]
-    assert why(tracked, last, 7) == "the forge says that this commit is the merge of #7"
+    said = "the forge says that this commit is the merge of #7"
+    assert why(tracked, last, 7) == f"{said}; what landed was not compared with its head"
     sql = "select pull_request, link_grade, landed_at, landed_grade, approval from revisions order by number"
     rows = tracked.rows(sql)
     assert rows[2] == (7, "reported", at(60), "reported", "unapproved")

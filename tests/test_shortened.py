@@ -104,6 +104,7 @@ def test_the_one_revision_that_begins_so_is_the_merge(
     ledger = make_ledger(tmp_path, database=database_url)
     told(ledger, *FIRST, *SECOND, merged(MERGE[:digits]))
     said = "the forge says that this commit is the merge of #7"
+    said += "; what landed was not compared with its head"
     assert link_of(ledger, MERGE) == (7, "reported", said, "bob")
     assert merge_of(ledger) == (MERGE, "reported", said)
     assert link_of(ledger, START)[:2] == (None, "unlinked")

@@ -161,7 +161,8 @@ class SourceSurveyed(Fact, frozen=True, kw_only=True):
 class PullRequestMatched(Fact, frozen=True, kw_only=True):
     """Git alone recomputed that the content of a commit is that of a pull request's head.
 
-    `method`: head_is_commit, head_is_parent, equal_tree, equal_blobs, merge_tree.
+    `method`: head_is_commit, head_is_parent, equal_tree, equal_blobs, merge_tree; brought where the commit is
+    the merge that first brought `head` to the branch, as which a forge says that it was merged.
     """
 
     TYPE: ClassVar[str] = "pull_request.matched"
@@ -176,7 +177,7 @@ class PullRequestMatched(Fact, frozen=True, kw_only=True):
 
 
 class PullRequestMismatched(Fact, frozen=True, kw_only=True):
-    """A commit names a pull request, or merges its head, and merging that again does not give its content.
+    """A commit names a pull request, merges its head or is called its merge, and does not hold that content.
 
     `paths` is the number of files the commit changed, `shared_paths` how many of those the head
     changed too, `equal_paths` how many to the very same content.

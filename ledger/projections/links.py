@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ledger.approval import same_commit
 from ledger.projections import Context, Row, Table
+from ledger.projections.brought import is_brought, unaccounted
 from ledger.projections.commits import CommitRow
 from ledger.projections.pushes import BYPASS, LandingRow
 from ledger.projections.reviews import ReportedPullRequestRow
@@ -25,10 +26,13 @@ MERGED, CONTENT, HEAD, CONTRADICTED = "merged", "content", "head", "contradicted
 # and a head that merely is the commit.
 BY_GRAPH, SAME_COMMIT, FORGE, HEAD_ITSELF = 0, 2, 4, 5
 SUBJECT, DIFFERS, PATCH, AGAIN, NO_LINK = 10, 11, 20, 30, 90
-REBASED = "rebased"  # followed by the commit that the forge names; it holds for that merge alone
+# Each followed by the commit that the forge names; it holds for that merge alone.
+REBASED, BROUGHT = "rebased", "brought"
+BROUGHT_ALONG = "brought_along"  # by a merge whose parents are others
 SAID = "the forge says that this commit is the merge of #{number}"
 UNGATED = "merged without the forge's gate"
-_MAX_WALK = 1_000
+NOT_COMPARED = "what landed was not compared with its head"
+OTHER_CONTENT = "merging that head again does not give what landed: nobody approved the difference"
 
 
 class ClaimRow(NamedTuple):
@@ -55,6 +59,8 @@ class ClaimedRow(NamedTuple):
 
 
 class LinkRow(NamedTuple):
+    """A link. `differs` says what landed besides what was approved, empty where nothing is known to."""
+
     repository: str
     commit_sha: str
     number: int
@@ -63,6 +69,7 @@ class LinkRow(NamedTuple):
     method: str
     rank: int
     reason: str
+    differs: str
     best: int
     evidence_position: int
     recorded_at: str
@@ -104,7 +111,14 @@ def linked(repository: str, commit: str, context: Context) -> Iterable[Row]:
         link = _link({row.method: row for row in found}, pull, context)
         if link is not None:
             links.append(link)
-    graph = sorted(row.number for row in claims if row.rank == BY_GRAPH)
+    graph = sorted(
+        {
+            row.number
+            for row in claims
+            if row.rank == BY_GRAPH and not row.method.startswith(BROUGHT)
+        }
+        | {row.number for row in links if row.method == BROUGHT}
+    )
     links = [_against_graph(row, graph, pulls, context) for row in links]
     links = [_against_proof(row, context) for row in links]
     for row in choose_best(links):
@@ -118,17 +132,13 @@ def _link(
     """One link out of all claims about a commit and a number, and what the forge says of the number."""
     told = claims.get("forge")
     merged_as, commits = merge_of(context, pull)
+    mismatch = claims.get("mismatch")
+    came = [row for name, row in claims.items() if name.startswith(BROUGHT)]
+    for row in came:
+        if pull is not None and merged_as and same_commit(row.head_sha, merged_as):
+            return _gated(_came(row, mismatch, pull, context), pull, context)
     rebased = claims.get(f"{REBASED} {merged_as}")
-    known = [
-        row
-        for name, row in claims.items()
-        if name != "forge" and (row is rebased or not name.startswith(REBASED))
-    ]
-    if "mismatch" in claims:
-        known = [row for row in known if row.method != "subject"]
-    best = min(known, key=lambda row: row.rank, default=None)
-    if best is not None and best.rank == BY_GRAPH and "mismatch" in claims:
-        best = _more_than_merged(best, claims["mismatch"])
+    best = _best_of(claims, rebased, pull)
     claim = best or told
     if claim is None:
         return None  # one of a merge that the forge no longer tells of
@@ -137,12 +147,85 @@ def _link(
             return _one_of_several(claim, merged_as, commits)
         merged_as = ""  # what Git shows stands as if the forge told nothing
     if told is not None and pull is not None and merged_as == claim.commit_sha:
-        return _gated(_confirmed(told, best, pull), pull, context)
+        confirmed = _confirmed(told, best, mismatch, pull)
+        return _gated(_marked(confirmed, mismatch, pull), pull, context)
     if rebased is not None and merged_as != claim.commit_sha:
         return _beside(rebased, merged_as, context)
     if merged_as and merged_as != claim.commit_sha:
         return _elsewhere(claim, merged_as)
-    return _row(claim, CONTRADICTED if claim.grade == UNLINKED else MERGED)
+    return _marked(_row(claim, CONTRADICTED if claim.grade == UNLINKED else MERGED), mismatch, pull)
+
+
+def _best_of(
+    claims: Mapping[str, ClaimRow], rebased: ClaimRow | None, pull: ReportedPullRequestRow | None
+) -> ClaimRow | None:
+    """The best of what Git shows of a commit and a number."""
+    mismatch = claims.get("mismatch")
+    known = {
+        name: row
+        for name, row in claims.items()
+        if name not in ("forge", "mismatch")
+        and not name.startswith(BROUGHT)
+        and (row is rebased or not name.startswith(REBASED))
+    }
+    if mismatch is None:
+        return min(known.values(), key=lambda row: row.rank, default=None)
+    if known.pop("subject", None) is not None:
+        known["mismatch"] = mismatch._replace(reason=_named_but(mismatch))
+    best = min(known.values(), key=lambda row: row.rank, default=None)
+    if best is None:
+        return None
+    if best.rank == BY_GRAPH:
+        best = _more_than_merged(best, mismatch)
+    elif best.grade == PROVED and best.head_sha and _is_head(mismatch, pull):
+        # What another head proves says nothing of the one that the forge names.
+        return best if _is_head(best, pull) else known.get("mismatch")
+    return best
+
+
+def _named_but(mismatch: ClaimRow) -> str:
+    message = f"the message names #{mismatch.number}"
+    if mismatch.grade == UNLINKED:
+        return f"{message}, but {mismatch.reason}: a contradiction, no link"
+    return f"{message}; {mismatch.reason}"
+
+
+def _is_head(claim: ClaimRow | None, pull: ReportedPullRequestRow | None) -> bool:
+    """Whether what was merged again is the head that the forge names."""
+    return claim is not None and pull is not None and same_commit(claim.head_sha, pull.head_sha)
+
+
+def _marked(
+    row: LinkRow, mismatch: ClaimRow | None, pull: ReportedPullRequestRow | None
+) -> LinkRow:
+    """The link, with what is known to have landed besides."""
+    if row.grade == PROVED or row.method == REBASED or not _is_head(mismatch, pull):
+        return row
+    return row._replace(differs=OTHER_CONTENT)
+
+
+def _came(
+    claim: ClaimRow, mismatch: ClaimRow | None, pull: ReportedPullRequestRow, context: Context
+) -> LinkRow:
+    """The link of the merge that brought the commit as which the forge says that it was merged."""
+    merge = context.get(CommitRow, claim.repository, claim.commit_sha)
+    parents = merge.parents.split()[1:] if merge is not None else []
+    row = _row(claim, MERGED)
+    if claim.head_sha not in parents:
+        row = row._replace(method=BROUGHT_ALONG)
+    if mismatch is not None and mismatch.head_sha == claim.head_sha:
+        more = _more_than_merged(claim, mismatch)
+        return row._replace(grade=more.grade, reason=more.reason, differs=OTHER_CONTENT)
+    claims = context.find(ClaimRow, repository=claim.repository, commit_sha=claim.commit_sha)
+    heads = {one.head_sha for one in claims if one.method == "head_is_parent"}
+    tips = [one for one in parents if one not in heads]
+    others = unaccounted(context, claim.repository, tips)
+    if others:
+        differs = f"it also brought commits that no pull request was merged as ({others})"
+        return row._replace(grade=INFERRED, reason=f"{row.reason}, but {differs}", differs=differs)
+    if not same_commit(pull.head_sha, claim.head_sha):
+        return row._replace(grade=REPORTED, reason=f"{row.reason}; {NOT_COMPARED}")
+    return row
 
 
 def _more_than_merged(graph: ClaimRow, mismatch: ClaimRow) -> ClaimRow:
@@ -165,6 +248,7 @@ def _row(claim: ClaimRow, role: str, **changes: object) -> LinkRow:
         method=claim.method.partition(" ")[0],
         rank=claim.rank,
         reason=claim.reason,
+        differs="",
         best=0,
         evidence_position=claim.evidence_position,
         recorded_at=claim.recorded_at,
@@ -173,7 +257,10 @@ def _row(claim: ClaimRow, role: str, **changes: object) -> LinkRow:
 
 
 def _confirmed(
-    told: ClaimRow, best: ClaimRow | None, pull: ReportedPullRequestRow | None
+    told: ClaimRow,
+    best: ClaimRow | None,
+    mismatch: ClaimRow | None,
+    pull: ReportedPullRequestRow,
 ) -> LinkRow:
     """A link of which the forge says that it is the merge, beside what Git alone shows."""
     if best is not None and best.grade == PROVED:
@@ -182,11 +269,19 @@ def _confirmed(
     if best is not None and best.rank == BY_GRAPH:
         return _row(told, MERGED, rank=BY_GRAPH, reason=f"{told.reason}; {best.reason}")
     # A head that moved since says nothing of the one that merged.
-    same_head = best is not None and pull is not None and same_commit(best.head_sha, pull.head_sha)
-    if best is None or best.method != "mismatch" or not same_head:
+    if mismatch is None or not _is_head(mismatch, pull):
+        compared = best is not None and best.method.startswith(REBASED)
+        itself = not pull.head_sha or same_commit(pull.head_sha, told.commit_sha)
+        unsaid = "" if compared or itself else f"; {NOT_COMPARED}"
+        return _row(told, MERGED, reason=f"{told.reason}{unsaid}")
+    if best is not None and best.method.startswith(REBASED):
         return _row(told, MERGED)
-    reason = f"{told.reason}, and {best.reason}"
-    if best.grade == UNLINKED:
+    reason = f"{told.reason}, but {mismatch.reason}"
+    if best is not None and best.method == "mismatch":
+        reason = f"{told.reason}, and {best.reason}"
+    elif mismatch.grade == UNLINKED:
+        reason = f"{reason}: a contradiction, no link"
+    if mismatch.grade == UNLINKED:
         return _row(told, CONTRADICTED, grade=UNLINKED, rank=NO_LINK, reason=reason)
     return _row(told, MERGED, reason=reason)
 
@@ -199,7 +294,9 @@ def _gated(row: LinkRow, pull: ReportedPullRequestRow, context: Context) -> Link
     reason = row.reason
     if landing is not None and landing.kind == BYPASS:
         reason = f"{reason}; {landing.reason}: {UNGATED}"
-    elif pull.head_sha == row.commit_sha and "github" in host:
+    elif "github" in host and (
+        pull.head_sha == row.commit_sha or row.method in (BROUGHT, BROUGHT_ALONG)
+    ):
         reason = (
             f"{reason}; it is the head itself, while GitHub's merges are new commits: {UNGATED}"
         )
@@ -271,7 +368,7 @@ def _against_graph(
     if row.method in ("subject", "mismatch"):
         says = f"the message names #{row.number}"
     elif row.method == "forge" and row.role == MERGED:
-        brought = _brought(row, pulls[row.number].head_sha, context)
+        brought = is_brought(context, row.repository, row.commit_sha, pulls[row.number].head_sha)
         if brought:
             reason = f"{row.reason}; its head came with that of #{graph[0]}: {UNGATED} of its own"
             return row._replace(reason=reason)
@@ -298,37 +395,16 @@ def _against_proof(row: LinkRow, context: Context) -> LinkRow:
     return row
 
 
-def _brought(row: LinkRow, head: str, context: Context) -> bool | None:
-    """Whether a merge commit brought a head; None where the graph is not known far enough.
-
-    A pull request can be merged by the merge of another one that holds its commits.
-    """
-    merge = context.get(CommitRow, row.repository, row.commit_sha)
-    if merge is None or not head:
-        return None
-    waiting = merge.parents.split()[1:]
-    seen: set[str] = set()
-    while waiting:
-        commit = waiting.pop()
-        if same_commit(commit, head):
-            return True
-        if commit in seen or is_mainline(context, row.repository, commit):
-            continue
-        seen.add(commit)
-        known = context.get(CommitRow, row.repository, commit)
-        if known is None or len(seen) > _MAX_WALK:
-            return None
-        waiting += known.parents.split()
-    return False
-
-
 def choose_best(links: Sequence[LinkRow]) -> list[LinkRow]:
     """The links with the best one marked: lowest rank, then number; a patch id only if it is alone.
+
+    What a merge only brought along comes after what it merged.
 
     A head that is the commit is a merge only where nothing better is known; else it is just a head.
     """
     real = sorted(
-        (row for row in links if row.rank < NO_LINK), key=lambda row: (row.rank, row.number)
+        (row for row in links if row.rank < NO_LINK),
+        key=lambda row: (row.rank, row.method == BROUGHT_ALONG, row.number),
     )
     ambiguous = len(real) > 1 and real[0].rank == real[1].rank == PATCH
     best = real[0].number if real and not ambiguous else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ledger.approval import same_commit
 from ledger.commits import named_pull_request
 from ledger.events import (
     CommitObserved,
@@ -30,6 +31,7 @@ from ledger.events import (
 from ledger.projections import Context, Projection, Row, Table, column, key_text
 from ledger.projections.commits import CommitRow, PatchRow
 from ledger.projections.links import (
+    BROUGHT,
     BY_GRAPH,
     CLAIMED,
     CLAIMS,
@@ -74,6 +76,10 @@ _METHODS = {
     "equal_tree": (1, "the tree is that of the head of #{number}"),
     "equal_blobs": (2, "every changed file has the blob that the head of #{number} gave it"),
     "merge_tree": (3, "merging the head of #{number} again gives this very tree"),
+    "brought": (
+        BY_GRAPH,
+        "the forge says that #{number} was merged as {head}, which came with this merge",
+    ),
     "head_is_commit": (HEAD_ITSELF, "the commit is the head of #{number} itself"),
 }
 _LIKE = "has the same patch id, which says nothing of white space, as"
@@ -124,8 +130,9 @@ def project(recorded: RecordedEvent, context: Context) -> Iterable[Row]:
         yield from linked(data.repository, data.commit, context)
     elif isinstance(data, PullRequestMatched):
         rank, reason = _METHODS[data.method]
-        text = reason.format(number=data.number)
-        grounds = (data.method, PROVED, rank, text, data.head)
+        text = reason.format(number=data.number, head=data.head[:SHORT])
+        method = f"{BROUGHT} {data.head}" if data.method == BROUGHT else data.method
+        grounds = (method, PROVED, rank, text, data.head)
         yield from _claim(recorded, data.repository, data.commit, data.number, grounds, context)
         yield from linked(data.repository, data.commit, context)
         for row in context.find(ClaimedRow, repository=data.repository, number=data.number):
@@ -157,7 +164,7 @@ def _claim(
     """Keeps a claim, unless the same one stands at least as strong."""
     method, grade, rank, reason, head = grounds
     known = context.get(ClaimRow, repository, commit, number, method)
-    if known is None or rank < known.rank:
+    if known is None or _is_better(rank, head, known, context):
         yield ClaimedRow(repository, number, commit)
         yield ClaimRow(
             repository=repository,
@@ -171,6 +178,14 @@ def _claim(
             evidence_position=recorded.position,
             recorded_at=recorded.recorded_at,
         )
+
+
+def _is_better(rank: int, head: str, known: ClaimRow, context: Context) -> bool:
+    """Whether a claim outranks one on the same ground: of the head that the forge names, or stronger."""
+    pull = context.get(ReportedPullRequestRow, known.repository, known.number)
+    named = pull.head_sha if pull is not None else ""
+    ours, theirs = same_commit(head, named), same_commit(known.head_sha, named)
+    return rank < known.rank if ours == theirs else ours
 
 
 def _named(recorded: RecordedEvent, data: RevisionObserved, context: Context) -> Iterable[Row]:
@@ -241,13 +256,12 @@ def _by_patch(
 def _mismatched(
     recorded: RecordedEvent, data: PullRequestMismatched, context: Context
 ) -> Iterable[Row]:
-    message = f"the message names #{data.number}"
     if data.shared_paths == 0 and data.paths:
-        reason = f"{message}, but its head changes none of the {data.paths} files: a contradiction, no link"
+        reason = f"its head changes none of the {data.paths} files"
         grade, rank = UNLINKED, NO_LINK
     else:
         reason = (
-            f"{message}; its head changes {data.shared_paths} of the {data.paths} files, "
+            f"its head changes {data.shared_paths} of the {data.paths} files, "
             f"{data.equal_paths} of them to the same content, so the content is not proved"
         )
         grade, rank = INFERRED, DIFFERS
@@ -337,7 +351,7 @@ def _pushed(data: RefPushed, context: Context) -> Iterable[Row]:
 
 PROJECTION = Projection(
     name="pull_requests",
-    version=5,
+    version=6,
     tables=(PULL_REQUESTS, LINKS, CLAIMS, CLAIMED, UNNAMED, PREFIXES, SHORT_MERGES),
     handles=(
         RevisionObserved,

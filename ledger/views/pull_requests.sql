@@ -11,7 +11,7 @@
 -- link_grade: How well that link is known: proved, reported, inferred or unlinked.
 -- url: Its page.
 -- approvals: How many approvals count.
--- approval: The verdict on its approval at the merge: approved, unapproved (also while it is not merged) or unknown (its forge told nothing of it, or it is not known whether what the rules demanded was there).
+-- approval: The verdict on the approval of its head, at the merge; what landed can hold something else, which revisions.approval judges: approved, unapproved (also while it is not merged) or unknown (its forge told nothing of it, or it is not known whether what the rules demanded was there).
 -- reason: Why the verdict is so.
 -- refusal: The one word for why it is not approved: that of the last review that fails (as in reviews), or no_review, too_few, not_code_owner, not_approver, unknown_approver, unknown_push, not_merged, not_told; empty where it is approved.
 -- rules: What the rules in force at the merge demanded, as far as anybody had looked by then; empty where it is not merged.
@@ -57,5 +57,6 @@ left join model_short_merge s on s.repository = k.repository and s.number = k.nu
 left join model_link l on l.repository = k.repository and l.number = k.number
   and l.commit_sha = (select x.commit_sha from model_link x
     where x.repository = k.repository and x.number = k.number
-      and (x.best = 1 and coalesce(f.merge_commit_sha, '') = '' or x.commit_sha = coalesce(nullif(s.commit_sha, ''), f.merge_commit_sha))
+      and (x.best = 1 and coalesce(f.merge_commit_sha, '') = '' or x.method in ('brought', 'brought_along') and x.role = 'merged'
+        or x.commit_sha = coalesce(nullif(s.commit_sha, ''), f.merge_commit_sha))
     order by x.rank, x.commit_sha limit 1)

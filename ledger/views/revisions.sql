@@ -17,7 +17,7 @@
 -- superseded: 1 where the branch moved away from it, 0 on the current line.
 -- evidence_position: The event that tells it.
 -- recorded_at: When that was recorded (UTC).
--- approval: approved, unapproved or unknown (no forge told anything of it), judged at the merge; of several pull requests merged by one commit the worst. Unapproved too where merging the approved head again gives something else, unknown where a patch id alone links it.
+-- approval: approved, unapproved or unknown (no forge told anything of it), judged at the merge; of several pull requests merged by one commit the worst. Unapproved too where merging the approved head again gives something else or where commits came along that no pull request was merged as, unknown where a patch id alone links it.
 -- approval_reason: Why.
 -- approvers: The logins whose approvals count, parted by commas.
 -- approved_at: When the last approval that was needed was given (UTC); empty unless it is approved.
@@ -39,13 +39,14 @@ select r.repository, r.branch, r.number, r.commit_sha, r.committed_at, c.authore
          case when p.kind <> '' then 'a direct push: no pull request is named or matched'
            else 'a direct push, as far as Git shows: no pull request is named or matched' end) as link_reason,
        r.superseded, r.evidence_position, r.recorded_at,
-       case when l.role = 'merged' and a.verdict = 'approved' and d.method <> '' then 'unapproved'
+       -- What was approved is the head: a landing that is known to hold something else has no approval of it.
+       case when l.role = 'merged' and a.verdict = 'approved' and l.differs <> '' then 'unapproved'
          when l.role = 'merged' and a.verdict = 'approved' and l.method = 'patch_id' then 'unknown'
          when l.role = 'merged' then coalesce(a.verdict, 'unknown')
          when exists (select 1 from model_approval x where x.repository = r.repository) then 'unapproved'
          else 'unknown' end as approval,
-       case when l.role = 'merged' and a.verdict = 'approved' and d.method <> ''
-           then a.reason || ', but merging that head again does not give what landed: nobody approved the difference'
+       case when l.role = 'merged' and a.verdict = 'approved' and l.differs <> ''
+           then a.reason || ', but ' || l.differs
          when l.role = 'merged' and a.verdict = 'approved' and l.method = 'patch_id'
            then a.reason || ', but what landed has an equal patch id alone, which says nothing of white space'
          when l.role = 'merged' then coalesce(a.reason, 'nothing was told of it by its forge')
@@ -55,9 +56,9 @@ select r.repository, r.branch, r.number, r.commit_sha, r.committed_at, c.authore
          else coalesce((select x.reason from model_link x where x.repository = r.repository
              and x.commit_sha = r.commit_sha and x.role = 'contradicted' order by x.number limit 1),
            'no pull request is linked to it') end as approval_reason,
-       case when l.role = 'merged' and d.method is null and l.method <> 'patch_id'
+       case when l.role = 'merged' and l.differs = '' and l.method <> 'patch_id'
          then coalesce(a.approvers, '') else '' end as approvers,
-       case when l.role = 'merged' and d.method is null and l.method <> 'patch_id'
+       case when l.role = 'merged' and l.differs = '' and l.method <> 'patch_id'
          then coalesce(a.approved_at, '') else '' end as approved_at,
        coalesce(f.merged_by, '') as merged_by, coalesce(f.merged_at, '') as merged_at,
        coalesce(p.pusher, '') as pushed_by, coalesce(p.pushed_at, '') as pushed_at,
@@ -77,7 +78,7 @@ left join model_link l on l.repository = r.repository and l.commit_sha = r.commi
 left join model_landing p on p.repository = r.repository and p.branch = r.branch
   and p.commit_sha = r.commit_sha
 left join model_reported_pull_request f on f.repository = l.repository and f.number = l.number
-  and (f.merge_commit_sha = l.commit_sha or l.method = 'rebased' and l.role = 'merged'
+  and (f.merge_commit_sha = l.commit_sha or l.method in ('rebased', 'brought', 'brought_along') and l.role = 'merged'
     or exists (select 1 from model_short_merge s where s.repository = f.repository and s.number = f.number
       and s.merge_commit = f.merge_commit_sha and s.commit_sha = l.commit_sha))
 left join model_approval a on a.repository = l.repository and a.number =
@@ -85,8 +86,3 @@ left join model_approval a on a.repository = l.repository and a.number =
    left join model_approval y on y.repository = x.repository and y.number = x.number
    where x.repository = l.repository and x.commit_sha = l.commit_sha and x.role = 'merged' and x.rank = l.rank
    order by case y.verdict when 'unapproved' then 0 when 'approved' then 2 else 1 end, x.number limit 1)
--- What was approved is the head: a landing that is known to hold something else has no approval of it.
-left join model_link_claim d on d.repository = l.repository and d.commit_sha = l.commit_sha
-  and d.number = l.number and d.method = 'mismatch' and l.grade <> 'proved' and l.method <> 'rebased'
-  and exists (select 1 from model_reported_pull_request h where h.repository = l.repository
-    and h.number = l.number and h.head_sha <> '' and h.head_sha = substr(d.head_sha, 1, length(h.head_sha)))

@@ -24,8 +24,10 @@ from ledger.gitio import Mirror, bundle_stamp, list_remote
 from ledger.sources import Batch, Configured, Source, Tools
 from ledger.sources.git.branches import tell_branches
 from ledger.sources.git.heads import hear, tell_comparisons, tell_missing
+from ledger.sources.git.merges import tell_merges
 from ledger.sources.git.refs import find_heads, find_matches, tell_heads, tell_matches, tell_moves
 from ledger.sources.git.state import (
+    DISPLACED,
     HEADS,
     PULLS,
     TAGS,
@@ -36,9 +38,13 @@ from ledger.sources.git.state import (
     is_wanted,
     pull_number,
 )
-from ledger.sources.git.survey import survey_digest, survey_event, tell_signatures
+from ledger.sources.git.survey import begin_survey, survey_digest, survey_event, tell_signatures
 
 __all__ = ["HEADS", "SOURCE", "GitOptions", "compare", "pull", "pull_number", "survey_digest"]
+
+
+MANY = 500  # refs, from which on each fetch takes the longer the more there are
+_PLACES = (HEADS, TAGS, DISPLACED, *PULLS)
 
 
 def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
@@ -46,7 +52,7 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
 
     Raises SourceError when the remote cannot be read or a tracked branch is not there.
     """
-    before = msgspec.convert(json.loads(cursor), Cursor) if cursor else Cursor()
+    before = _read_cursor(cursor)
     stamp = bundle_stamp(options.url)
     same_options = before.pull_requests == options.pull_requests and (
         not options.branches or list(options.branches) == before.branches
@@ -57,8 +63,11 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
         yield from _compare(options, before, tools) if asked else ()
         return
     found, branches = _remote_refs(options)
-    remote = {ref: oid for ref, oid in found.items() if is_wanted(ref, options, branches)}
-    moved = {ref: oid for ref, oid in remote.items() if before.refs.get(ref) != oid}
+    moved = {
+        ref: oid
+        for ref, oid in found.items()
+        if before.refs.get(ref) != oid and is_wanted(ref, options, branches)
+    }
     gone = [ref for ref in before.refs if ref not in found and is_listed(ref, options, branches)]
     due = due or branches != before.branches
     if not (moved or gone or due) and same_options:
@@ -66,7 +75,9 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
         return
     mirror = Mirror(options.mirror, sha256=any(len(oid) == 64 for oid in found.values()))
     if moved:
-        wanted = list(moved if mirror.refs(HEADS) else remote)
+        tools.expect()
+        everything = (ref for ref in found if is_wanted(ref, options, branches))
+        wanted = list(everything if mirror.is_new else moved)
         try:
             mirror.fetch(options.url, wanted)
         except SourceError:
@@ -83,7 +94,10 @@ def pull(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
         stamp=stamp,
     )
     state = Pull(options, tools, mirror, before, after, branches)
-    yield from _tell(state, moved, gone, due)
+    try:
+        yield from _tell(state, moved, gone, due)
+    finally:
+        mirror.close()
 
 
 def compare(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]:
@@ -91,7 +105,7 @@ def compare(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]
 
     For sources that pull a repository and then tell of its pull requests themselves.
     """
-    before = msgspec.convert(json.loads(cursor), Cursor) if cursor else Cursor()
+    before = _read_cursor(cursor)
     if hear(options, before, tools):
         yield from _compare(options, before, tools)
 
@@ -99,13 +113,25 @@ def compare(options: GitOptions, cursor: bytes, tools: Tools) -> Iterator[Batch]
 def _compare(options: GitOptions, cursor: Cursor, tools: Tools) -> Iterator[Batch]:
     """Answers what forges' news ask of a repository in which nothing moved."""
     state = Pull(options, tools, Mirror(options.mirror), cursor, cursor, cursor.branches)
-    events = [*tell_comparisons(state), *tell_missing(state)]
+    events = [*tell_comparisons(state), *tell_missing(state), *tell_merges(state)]
     yield Batch(events=events, cursor=_cursor_bytes(cursor))
 
 
+def _read_cursor(cursor: bytes) -> Cursor:
+    if not cursor:
+        return Cursor()
+    try:
+        return msgspec.json.decode(cursor, type=Cursor)
+    except msgspec.DecodeError:
+        return msgspec.convert(json.loads(cursor), Cursor)
+
+
 def _cursor_bytes(cursor: Cursor) -> bytes:
-    # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
-    return json.dumps(msgspec.to_builtins(cursor), separators=(",", ":")).encode("ascii")
+    try:
+        return msgspec.json.encode(cursor)
+    except UnicodeEncodeError:
+        # The standard library's JSON, for names of refs may hold bytes that are not UTF-8.
+        return json.dumps(msgspec.to_builtins(cursor), separators=(",", ":")).encode("ascii")
 
 
 def _made_way(mirror: Mirror, moved: dict[str, str]) -> bool:
@@ -153,7 +179,7 @@ def _no_branch(options: GitOptions, branch: str) -> SourceError:
 
 
 def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Iterator[Batch]:
-    commits = state.mirror.refs()
+    commits = state.mirror.refs(*_PLACES, known=_known_commits(state.before))
     heads = {ref: commits[ref] for ref in moved if ref in commits}
     for branch in state.branches:
         if HEADS + branch not in commits:
@@ -169,7 +195,10 @@ def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Ite
         )
         yield state.batch([state.event("gap/shallow", gap)])
     pulls, matches = find_heads(state, commits, heads), find_matches(state, commits)
-    yield from tell_branches(state, heads)
+    yield from tell_branches(state, heads, commits)
+    surveyed = due or not state.before.surveyed
+    if surveyed:
+        begin_survey(state, {**state.before.refs, **heads}.keys() - set(gone), commits)
     others = [ref for ref in heads if not ref.startswith(HEADS)]
     if pulls is not None:
         yield from tell_heads(state, pulls)
@@ -178,13 +207,20 @@ def _tell(state: Pull, moved: dict[str, str], gone: list[str], due: bool) -> Ite
         yield from tell_matches(state, commits, matches)
     if state.options.allowed_signers and state.signed:
         yield from tell_signatures(state)
-    last: list[NewEvent] = [*tell_comparisons(state), *tell_missing(state)]
+    last: list[NewEvent] = [*tell_comparisons(state), *tell_missing(state), *tell_merges(state)]
     contents: list[Content] = []
-    if due or not state.before.surveyed:
-        last.append(survey_event(state))
+    if surveyed:
+        last.append(survey_event(state, _known_commits(state.after)))
         state.after.surveyed = state.tools.now
+        if state.before.surveyed and not state.after.stamp and len(commits) > MANY:
+            state.mirror.compact()
     cursor = _cursor_bytes(state.after)
     yield Batch(events=last, contents=contents, cursor=cursor, done=state.done, total=state.total)
+
+
+def _known_commits(cursor: Cursor) -> set[str]:
+    """What was recorded of branches and pull requests; a tag may name another object."""
+    return {oid for ref, oid in cursor.refs.items() if not ref.startswith(TAGS)}
 
 
 def options(configured: Configured) -> GitOptions:

@@ -28,7 +28,7 @@ from ledger.events import (
 )
 from ledger.gitio import Mirror
 from ledger.sources import Tools
-from ledger.sources.git.state import Cursor, GitOptions, Pull, Question
+from ledger.sources.git.state import Cursor, GitOptions, Merge, Pull, Question
 
 FETCHES = 20  # a refused commit costs one
 ASKED_AT_ONCE = 200
@@ -70,6 +70,15 @@ def hear(options: GitOptions, cursor: Cursor, tools: Tools) -> bool:
             questions[number].head = data.pull_request.head
             questions[number].merge = data.merge_commit
             questions[number].commits = data.commits
+    cursor.merges = cursor.merges | {
+        number: Merge(
+            commit=data.merge_commit,
+            head=data.pull_request.head,
+            base=data.pull_request.base,
+            commits=data.commits,
+        )
+        for number, data in merges.items()
+    }
     cursor.told = told if events else cursor.told
     cursor.questions = {
         number: one
