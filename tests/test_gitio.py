@@ -149,6 +149,16 @@ def test_a_ref_of_which_the_object_is_lost_is_no_ref_that_leads_nowhere(
     assert f"Remove {mirror.path}" in raised.value.hint
 
 
+def test_a_ref_that_goes_while_the_files_are_read_is_left_to_git(
+    repo: Repo, tmp_path: Path
+) -> None:
+    mirror = Mirror(tmp_path / "mirror")
+    mirror.fetch(repo.url, ["refs/heads/main"])
+    (mirror.path / "refs/heads/gone").symlink_to("nowhere")  # listed, and not there
+
+    assert read_refs(mirror.path) is None
+
+
 def test_a_ref_that_names_another_is_left_to_git(repo: Repo, tmp_path: Path) -> None:
     mirror = Mirror(tmp_path / "mirror")
     mirror.fetch(repo.url, ["refs/heads/main"])

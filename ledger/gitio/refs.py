@@ -45,7 +45,7 @@ def write_packed(mirror: Path, refs: Mapping[str, str]) -> bool:
 def read_refs(mirror: Path) -> dict[str, str] | None:
     """What each ref names, read from its files: for thousands of them a third of the time that Git takes.
 
-    None where they are kept otherwise, or a ref names another one.
+    None where they are kept otherwise, a ref names another one, or one went while they were read.
     """
     if (mirror / "reftable").exists():
         return None
@@ -55,7 +55,10 @@ def read_refs(mirror: Path) -> dict[str, str] | None:
         for name in files:
             if not name.endswith(".lock"):
                 path = Path(folder, name)
-                oid = path.read_text("ascii", "replace").strip()
+                try:
+                    oid = path.read_text("ascii", "replace").strip()
+                except FileNotFoundError:
+                    return None
                 if not OID.match(oid):
                     return None
                 found[path.relative_to(mirror).as_posix()] = oid
