@@ -16,6 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from ledger.errors import LedgerError
+from ledger.interrupts import signals_later
 
 _TERMINATED = 128 + signal.SIGTERM
 MOST = 100  # items given and not yet taken, before the other process waits
@@ -28,20 +29,26 @@ def start_apart(process: BaseProcess) -> None:
     A terminal sends it to every process at once, and one that is just starting would die of it loudly.
     """
     resource_tracker.ensure_running()  # or it is started within, and lets SIGINT in again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        process.start()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with signals_later():  # one that was told only half of what it is to do complains aloud
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def deaf_to_interrupts() -> None:
     """Within such a process: the one that started it decides when it ends, and its own children end then."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
+    signal.signal(signal.SIGTERM, _leave)
     # While it ends there is nothing left to end in order, and an exception has nowhere to go.
     atexit.register(signal.signal, signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # told again, it still ends in order
+    sys.exit(_TERMINATED)
 
 
 def ended_early(process: BaseProcess, work: str) -> LedgerError:

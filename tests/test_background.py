@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from pickle import PicklingError
 from typing import Any
 
@@ -73,6 +76,22 @@ def test_work_that_is_not_wanted_any_more_ends_with_its_process() -> None:
     work.close()
     with pytest.raises(LedgerError, match="the other process ended"):
         list(work)
+
+
+def tidy(place: Path) -> Iterator[int]:
+    try:
+        yield 1
+        time.sleep(600)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        place.write_text("tidied")
+
+
+def test_work_that_is_told_twice_to_end_still_puts_its_things_away(tmp_path: Path) -> None:
+    work = Background(tidy, tmp_path / "place")
+    assert next(iter(work)) == 1
+    work.close()
+    assert (tmp_path / "place").read_text() == "tidied"
 
 
 ENDING = """

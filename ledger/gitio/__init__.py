@@ -34,6 +34,7 @@ from ledger.gitio.streams import (
     read_objects,
     tokens,
 )
+from ledger.interrupts import signals_later
 
 __all__ = [
     "NULL_MODE",
@@ -415,8 +416,9 @@ class Mirror:
             yield line.split("\0")
 
     def _begin(self, arguments: Sequence[str], feed: Iterable[bytes]) -> Process:
-        process = Process(self.path, arguments, feed=feed)
-        self._begun.append(process)
+        with signals_later():  # until it is known whom to end
+            process = Process(self.path, arguments, feed=feed)
+            self._begun.append(process)
         return process
 
     def close(self) -> None:

@@ -13,10 +13,10 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 # GitPython looks for git when it is imported; where there is none, the first use says so instead.
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -25,6 +25,7 @@ from git import Git
 from git.exc import GitCommandNotFound
 
 from ledger.errors import LedgerError, SourceError, UsageError
+from ledger.interrupts import signals_later
 
 PROTOCOLS = "file:git:http:https:ssh"
 _HARDENED = (
@@ -138,7 +139,7 @@ def run(
     command = ["git", *_HARDENED, *(_FIRSTHAND if isolated else ()), *arguments]
     child: subprocess.Popen[bytes] | None = None
     try:
-        with _signals_later():
+        with signals_later():
             process = _git(directory).execute(
                 command,
                 as_process=True,
@@ -157,25 +158,6 @@ def run(
     if child.returncode != 0:
         raise _failure(arguments, complaint, child.returncode, directory)
     return output
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block: a child that nobody knows yet would live on."""
-    heard: list[int] = []
-    before: dict[int, Any] = {}
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for one in (signal.SIGINT, signal.SIGTERM):
-                if callable(handler := signal.getsignal(one)):
-                    before[one] = handler
-                    signal.signal(one, lambda number, _: heard.append(number))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in heard:
-            before[number](number, None)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
@@ -243,7 +225,7 @@ class Process:
         self.directory = directory
         started: list[subprocess.Popen[bytes]] = []
         try:
-            with _signals_later():
+            with signals_later():
                 process = _git(directory).execute(
                     ["git", *_HARDENED, *_FIRSTHAND, *arguments],
                     as_process=True,
@@ -251,16 +233,19 @@ class Process:
                     env=_environment(directory, True, env or {}),
                 )
                 started.append(cast("subprocess.Popen[bytes]", process.proc))
+                self._keeper = process
+                self._take(started[0], feed)
         except BaseException:
             for one in started:
                 one.kill()
             raise
-        self._keeper = process
-        [self.child] = started
-        assert self.child.stdin is not None
-        assert self.child.stdout is not None
-        self.stdin: IO[bytes] = self.child.stdin
-        self.stdout: IO[bytes] = self.child.stdout
+
+    def _take(self, child: subprocess.Popen[bytes], feed: Iterable[bytes] | None) -> None:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        self.child = child
+        self.stdin: IO[bytes] = child.stdin
+        self.stdout: IO[bytes] = child.stdout
         widen(self.stdout)
         self._complaint: deque[bytes] = deque(maxlen=20)
         self._drain = threading.Thread(target=self._read_complaints, daemon=True)
