@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import codec
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
 from ledger.events import (
@@ -660,7 +661,9 @@ def test_any_part_of_a_policy_may_be_anything(data: st.DataObject) -> None:
     if isinstance(told, dict):
         names = policies.people([told])
         found = list(policies.in_force([told], {"id": REPOSITORY}, names))
-        ruled.changed(KIND, "dev.azure.com/acme/_git/infra", found, bare_tools())
+        batch = ruled.changed(KIND, "dev.azure.com/acme/_git/infra", found, bare_tools())
+        events = batch.events
+        assert all(codec.encode(one, recorded_at="2026-03-01T12:00:00Z").leaf for one in events)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger import codec
 from ledger.config import SourceSettings
 from ledger.errors import SourceError
 from ledger.events import (
@@ -727,7 +728,9 @@ def test_any_part_of_a_restriction_may_be_anything(data: st.DataObject) -> None:
         lists = [payloads.parts(told, name) for name in ("restrictions", "reviewers")]
         settings = restrictions.Settings(lists[0], payloads.part(told, "model"), lists[1])
         found = list(restrictions.in_force(settings))
-        ruled.changed("bitbucket", "bitbucket.org/acme/infra", found, bare_tools())
+        batch = ruled.changed("bitbucket", "bitbucket.org/acme/infra", found, bare_tools())
+        events = batch.events
+        assert all(codec.encode(one, recorded_at="2026-03-01T12:00:00Z").leaf for one in events)
 
 
 @pytest.mark.parametrize("url", ["https://bitbucket.org/acme", "ssh://git@bitbucket.org/a/b", "x"])
